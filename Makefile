@@ -1,0 +1,43 @@
+# Every target sets up what it needs in .venv, from python3 alone.
+# ARGS is passed on: make serve ARGS="--port 5200", make test ARGS="-k images".
+
+ARGS ?=
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test lint format bench lock clean
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+serve: ## Run a registry on http://localhost:5100
+	@scripts/bootstrap runtime
+	@exec $(BIN)/moorage serve $(ARGS)
+
+test: ## Run the tests, with the real clients
+	@scripts/bootstrap dev
+	@scripts/test-tools
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: ## Check style and types
+	@scripts/bootstrap dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: ## Put style right where a tool can
+	@scripts/bootstrap dev
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+bench: ## Run the benchmarks
+	@scripts/bootstrap dev
+	@if [ -d benchmarks ]; then exec $(BIN)/python -m benchmarks $(ARGS); else echo "there are no benchmarks yet"; fi
+
+lock: ## Write requirements/ anew from pyproject.toml (ARGS=--upgrade moves to the latest)
+	@scripts/bootstrap dev
+	@scripts/lock $(ARGS)
+
+clean: ## Remove what the other targets made (not a registry's data)
+	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,157 @@
+"""
+Composition: settings to registry to ASGI application.
+
+The only module that imports drivers and doors together.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from moorage import installation
+from moorage.aws import door as aws
+from moorage.aws.sigv4 import SignedRequest
+from moorage.config import Settings, SettingsError
+from moorage.drivers.disk import DiskStore
+from moorage.drivers.sqlite import SqliteDatabase
+from moorage.oci.door import facts_of, not_found
+from moorage.oci.routes import routes
+from moorage.registry.core import Registry
+from moorage.registry.secrets import Keyring
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+def prepare(settings: Settings) -> None:
+    """
+    Make an installation ready to be opened: folders, master key, tables, root access key.
+
+    Done once, before any worker opens it; does nothing where all is there.
+    """
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with installation.locked(settings.data):
+        installation.ensure_master_key(settings.data)
+        database = _open_database(settings)
+        try:
+            installation.migrate(database.engine)
+            registry = _registry(settings, database)
+            installation.ensure_root_key(registry)
+        finally:
+            database.close()
+
+
+def open_registry(settings: Settings) -> Registry:
+    """Open a prepared installation; raises `SettingsError` for a driver that is not known."""
+    return _registry(settings, _open_database(settings))
+
+
+def _registry(settings: Settings, database: SqliteDatabase) -> Registry:
+    keyring = Keyring(installation.master_key(settings.data), os.urandom)
+    return Registry(settings, database, _open_store(settings), keyring)
+
+
+def _open_database(settings: Settings) -> SqliteDatabase:
+    if settings.database is None:
+        return SqliteDatabase(settings.data / "moorage.sqlite")
+    scheme, _, path = settings.database.partition(":///")
+    if scheme != "sqlite":
+        raise SettingsError(f"database: this version knows sqlite:///PATH only, not {scheme}")
+    return SqliteDatabase(Path(path))
+
+
+def _open_store(settings: Settings) -> DiskStore:
+    if settings.storage is not None and "://" in settings.storage:
+        raise SettingsError("storage: this version keeps layers in a folder only")
+    return DiskStore(Path(settings.storage) if settings.storage else settings.data / "blobs")
+
+
+def create_app(settings: Settings | None = None, registry: Registry | None = None) -> ASGIApp:
+    """Return the ASGI application of an installation, opening it if no open registry is given."""
+    opened = registry or open_registry(settings or Settings.load({}))
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        opened.close()
+
+    async def at_aws_door(request: Request) -> Response:
+        return await aws.endpoint(opened, request, facts_of(request))
+
+    async def readyz(_request: Request) -> Response:
+        ready = await opened.perform(lambda: _is_ready(opened))
+        return JSONResponse({"ready": ready}, 200 if ready else 503)
+
+    app = Starlette(
+        routes=[
+            Route("/", at_aws_door, methods=["POST"]),
+            Route("/healthz", _healthz),
+            Route("/readyz", readyz),
+            *routes(opened),
+        ],
+        exception_handlers={404: not_found, 405: not_found},
+        lifespan=lifespan,
+    )
+    # A slash too many is not worth a redirect: it would lose the request's body.
+    app.router.redirect_slashes = False
+    return _with_request_ids(app)
+
+
+def answer_in_process(
+    registry: Registry, method: str, url: str, headers: list[tuple[str, str]], body: bytes
+) -> Response:
+    """Answer a request of an AWS client without a server (lower-case header names)."""
+    parts = urlsplit(url)
+    if "host" not in dict(headers):
+        headers = [("host", parts.netloc), *headers]
+    signed = SignedRequest(method=method, path=parts.path or "/", query=parts.query, headers=headers, body=body)
+    facts = {"aws:SecureTransport": "false", "aws:SourceIp": "127.0.0.1"}
+    return aws.answer(registry, aws.AwsRequest(signed, dict(headers), body, str(uuid.uuid4()), facts))
+
+
+async def _healthz(_request: Request) -> Response:
+    return PlainTextResponse("ok")
+
+
+def _is_ready(registry: Registry) -> bool:
+    """Tell whether the database answers and the store can be reached."""
+    try:
+        with registry.database.read() as tx:
+            tx.exec_driver_sql("SELECT 1 FROM repositories LIMIT 1").first()
+        registry.blobs.size(registry.blobs.new_location(registry.new_id()))
+    except (SQLAlchemyError, OSError):
+        return False
+    return True
+
+
+def _with_request_ids(app: ASGIApp) -> ASGIApp:
+    """Give every request an id, which its answer and the log carry."""
+
+    async def with_request_id(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        request_id = str(uuid.uuid4())
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        await app(scope, receive, send_with_id)
+
+    return with_request_id

@@ -1,0 +1,152 @@
+"""
+The AWS door: ``POST /``, JSON 1.1 for ECR and the query protocol for STS.
+
+One request is one unit of work in one thread: signature, arguments, access,
+existence, operation. What can go wrong is written here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from moorage.aws import model, sigv4, sts
+from moorage.aws.table import OPERATIONS
+from moorage.domain.errors import BodyTooLarge, Failure, Malformed, UnknownOperation
+from moorage.operations import invoke
+from moorage.registry.auth import Anonymous, Signed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+    from moorage.registry.auth import Credential
+    from moorage.registry.core import Registry
+
+_log = structlog.get_logger()
+
+CONTENT_TYPE: Final = "application/x-amz-json-1.1"
+_MAX_BODY: Final = 28 * 1024 * 1024
+"""Bytes: the longest layer part in base64, and its JSON around it."""
+_MAX_FIELDS: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class AwsRequest:
+    """A request as the door reads it: headers by lower-case name, the body whole."""
+
+    signed: sigv4.SignedRequest
+    headers: Mapping[str, str]
+    body: bytes
+    request_id: str
+    facts: dict[str, str]
+
+    @property
+    def is_sts(self) -> bool:
+        """Whether the request speaks the query protocol, which here only STS does."""
+        form = self.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+        return form and "x-amz-target" not in self.headers
+
+    def credential(self, services: frozenset[str]) -> Credential:
+        """Return what the request presents; raise the failure of a signature that cannot be read."""
+        claim = sigv4.parse(self.signed)
+        if claim is None:
+            return Anonymous()
+        return Signed(
+            access_key_id=claim.access_key_id,
+            region=claim.region,
+            session_token=claim.session_token,
+            verify=lambda secret, now: sigv4.verify(self.signed, claim, secret, now, services),
+        )
+
+
+async def endpoint(registry: Registry, request: Request, facts: dict[str, str]) -> Response:
+    """Answer one request at the AWS door."""
+    request_id: str = request.state.request_id
+    try:
+        body = await _body(request)
+    except Failure as failure:
+        return _failed(failure, request_id)
+    except ClientDisconnect:
+        return Response(status_code=499)
+    pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.scope["headers"]]
+    signed = sigv4.SignedRequest(
+        method=request.method,
+        path=request.scope.get("raw_path", b"/").decode("latin-1"),
+        query=request.scope["query_string"].decode("latin-1"),
+        headers=pairs,
+        body=body,
+    )
+    given = AwsRequest(signed, dict(pairs), body, request_id, facts)
+    return await registry.perform(partial(answer, registry, given))
+
+
+def answer(registry: Registry, request: AwsRequest) -> Response:
+    """Run the operation that a request names; every way to fail is answered in its protocol."""
+    if request.is_sts:
+        return sts.answer(registry, request)
+    try:
+        return _json(run(registry, request), 200, request.request_id)
+    except Failure as failure:
+        return _failed(failure, request.request_id)
+    except Exception:
+        _log.exception("internal_error", request_id=request.request_id, target=request.headers.get("x-amz-target"))
+        body = {"__type": "ServerException", "message": "An internal error occurred"}
+        return _json(body, 500, request.request_id, error="ServerException")
+
+
+def run(registry: Registry, request: AwsRequest) -> dict[str, Any]:
+    """Return the encoded answer of the operation that the target header names."""
+    name = request.headers.get("x-amz-target", "")
+    shape = model.load().get(name.removeprefix(model.TARGET_PREFIX)) if name.startswith(model.TARGET_PREFIX) else None
+    if shape is None:
+        raise UnknownOperation(reason=f"Unknown operation: {name[:128]!r}")
+    operation = OPERATIONS.get(shape.name)
+    if operation is None:
+        raise UnknownOperation(reason=f"{shape.name} is not available in this version of Moorage")
+
+    def arguments() -> dict[str, Any]:
+        if "X-Amz-Signature=" in request.signed.query:
+            return shape.decode_query(_pairs(request.signed.query))
+        return shape.decode(model.parse_json(request.body))
+
+    credential = request.credential(frozenset({"ecr"}))
+    result = invoke(
+        registry, operation, credential, arguments, request_id=request.request_id, facts=request.facts
+    )
+    return shape.encode(result)
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    """Return the parameters of a presigned URL."""
+    try:
+        return parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        raise Malformed(reason="The query has too many parameters") from None
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY:
+            raise BodyTooLarge(reason=f"The request is longer than {_MAX_BODY} bytes")
+    return bytes(body)
+
+
+def _failed(failure: Failure, request_id: str) -> Response:
+    body = {"__type": failure.aws_code, "message": failure.message, **failure.members}
+    return _json(body, failure.aws_status, request_id, error=failure.aws_code)
+
+
+def _json(body: Mapping[str, Any], status: int, request_id: str, error: str | None = None) -> Response:
+    headers = {"x-amzn-RequestId": request_id} | ({"x-amzn-ErrorType": error} if error else {})
+    return Response(json.dumps(body).encode(), status, headers=headers, media_type=CONTENT_TYPE)

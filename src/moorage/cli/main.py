@@ -1,0 +1,36 @@
+"""The ``moorage`` command and what all its parts share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from moorage import __version__
+from moorage.cli.env import env
+from moorage.cli.serve import serve
+
+app = typer.Typer(
+    name="moorage",
+    help="A container registry that anyone can run and that behaves as Amazon ECR does.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(serve)
+app.command()(env)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"moorage {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """A container registry that anyone can run and that behaves as Amazon ECR does."""

@@ -1,0 +1,32 @@
+"""Options that several commands have, and settings made of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from moorage.config import Settings, SettingsError
+
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder of the database, the layers and the keys.", envvar="MOORAGE_DATA"),
+]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="TOML file with settings.", envvar="MOORAGE_CONFIG", dir_okay=False)
+]
+
+
+def settings_of(config: Path | None, **given: Any) -> Settings:
+    """Return the settings that flags, environment and file make; ends the command where they cannot be used."""
+    try:
+        return Settings.load(given, file=config)
+    except (SettingsError, OSError, ValueError) as problem:
+        fail(str(problem))
+
+
+def fail(message: str) -> NoReturn:
+    """End the command with a message and exit status 2."""
+    typer.echo(f"moorage: {message}", err=True)
+    raise typer.Exit(2)

@@ -1,0 +1,47 @@
+"""``moorage serve``: run the registry."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from moorage.cli.options import Config, Data, fail, settings_of
+
+
+def serve(  # noqa: PLR0913 (one parameter a flag)
+    data: Data = None,
+    config: Config = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on. [default: 5100]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Server processes. [default: 1]")] = None,
+    database: Annotated[str | None, typer.Option(help="Database URL. [default: SQLite in the data folder]")] = None,
+    storage: Annotated[str | None, typer.Option(help="Folder of layers. [default: blobs in the data folder]")] = None,
+    account_id: Annotated[str | None, typer.Option(help="Twelve digits. [default: 000000000000]")] = None,
+    region: Annotated[str | None, typer.Option(help="The default region. [default: us-east-1]")] = None,
+    domain: Annotated[
+        str | None, typer.Option(help="Name registries <account>.dkr.ecr.<region>.<domain>.")
+    ] = None,
+    public_url: Annotated[str | None, typer.Option(help="The address that clients use, if it is another.")] = None,
+    dev: Annotated[
+        bool | None, typer.Option("--dev", help="Accept any credentials, create repositories on push. Loopback only.")
+    ] = None,
+    create_on_push: Annotated[
+        bool | None, typer.Option("--create-on-push", help="Create missing repositories on push.")
+    ] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]")] = None,
+) -> None:
+    """
+    Run the registry.
+
+    Every option can also be given as an environment variable (MOORAGE_PORT, …)
+    or in the file named by --config.
+    """
+    given = {name: value for name, value in locals().items() if name != "config"}
+    settings = settings_of(config, **given)
+    from moorage import server  # noqa: PLC0415 (only this command needs all of it)
+
+    try:
+        server.run(settings)
+    except OSError as problem:
+        fail(str(problem))

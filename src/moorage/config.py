@@ -1,0 +1,160 @@
+"""
+Settings: every choice an installation can make, in one place.
+
+A value comes from the command line, else from a ``MOORAGE_*`` environment
+variable, else from a TOML file, else from the default that stands here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from moorage.domain.names import is_region, is_registry_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class SettingsError(ValueError):
+    """A setting has a value that cannot be used; the message names the setting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What one installation of Moorage is told."""
+
+    data: Path = dataclasses.field(default_factory=lambda: default_data())
+    """Folder of the database, the layers, the master key and the root access key."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+
+    port: int = 5100
+    """Port to listen on."""
+
+    workers: int = 1
+    """Server processes. Any of them serves any request."""
+
+    database: str | None = None
+    """Database URL; a SQLite file in the data folder if not given."""
+
+    storage: str | None = None
+    """Where layers are kept: a folder; ``blobs`` in the data folder if not given."""
+
+    account_id: str = "000000000000"
+    """The account that the root access key belongs to, and the registry that a plain host name means: twelve digits."""
+
+    region: str = "us-east-1"
+    """The region that a plain host name means, and that `moorage env` exports."""
+
+    domain: str | None = None
+    """With a domain, registries are named ``<account>.dkr.ecr.<region>.<domain>``."""
+
+    public_url: str | None = None
+    """The address that clients use, where it differs from ``http://localhost:<port>`` (a proxy, another name)."""
+
+    dev: bool = False
+    """Accept any credentials and create repositories on push. Loopback only."""
+
+    create_on_push: bool = False
+    """Create a missing repository when somebody who may do so pushes to it. On with ``dev``."""
+
+    log_level: str = "info"
+    """``debug``, ``info``, ``warning`` or ``error``."""
+
+    upload_expiry_hours: int = 24
+    """Hours after which an upload that nobody continued is forgotten."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, naming the setting."""
+        checks = {
+            "account_id must be twelve digits": is_registry_id(self.account_id),
+            "region must look like us-east-1": is_region(self.region),
+            "port must be between 0 and 65535": 0 <= self.port <= 65535,  # noqa: PLR2004 (TCP)
+            "workers must be at least 1": self.workers >= 1,
+            "upload_expiry_hours must be at least 1": self.upload_expiry_hours >= 1,
+            "log_level must be debug, info, warning or error": self.log_level in {"debug", "info", "warning", "error"},
+            "dev accepts any credentials, so host must be a loopback address": not self.dev or self.host in LOOPBACK,
+            "public_url must begin with http:// or https://": self.public_url is None
+            or self.public_url.startswith(("http://", "https://")),
+        }
+        for problem, fine in checks.items():
+            if not fine:
+                raise SettingsError(problem)
+
+    @classmethod
+    def load(
+        cls, given: Mapping[str, Any], environ: Mapping[str, str] | None = None, file: Path | None = None
+    ) -> Self:
+        """
+        Gather settings from flags (``given``; None means not given), environment and TOML file.
+
+        Raises `SettingsError` for an unknown key in the file or an unusable value.
+        """
+        environ = os.environ if environ is None else environ
+        values: dict[str, Any] = {}
+        names = {field.name: field for field in dataclasses.fields(cls)}
+        if file is not None:
+            table = tomllib.loads(file.read_text())
+            if unknown := sorted(set(table) - set(names)):
+                raise SettingsError(f"{file}: unknown settings: {', '.join(unknown)}")
+            values.update(table)
+        values.update({name: environ[key] for name in names if (key := variable(name)) in environ})
+        values.update({name: value for name, value in given.items() if value is not None})
+        return cls(**{name: _convert(names[name], value) for name, value in values.items()})
+
+    @property
+    def base_url(self) -> str:
+        """The address that clients are told: scheme, host and port, no trailing slash."""
+        return (self.public_url or f"http://localhost:{self.port}").rstrip("/")
+
+    @property
+    def creates_on_push(self) -> bool:
+        """Whether a push may create its repository."""
+        return self.create_on_push or self.dev
+
+    def registry_host(self, registry_id: str, region: str) -> str:
+        """Return the host (and port) that docker clients use for one registry."""
+        scheme, _, host = self.base_url.partition("://")
+        if self.domain is None:
+            return host
+        _, colon, port = host.rpartition(":")
+        return f"{registry_id}.dkr.ecr.{region}.{self.domain}" + (f":{port}" if colon and port.isdigit() else "")
+
+    def registry_url(self, registry_id: str, region: str) -> str:
+        """Return the ``proxyEndpoint`` of one registry."""
+        return f"{self.base_url.partition('://')[0]}://{self.registry_host(registry_id, region)}"
+
+
+def default_data() -> Path:
+    """Return the data folder of this user (XDG base directories), the same from wherever a command is run."""
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(home) / "moorage"
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return f"MOORAGE_{name.upper()}"
+
+
+def _convert(field: dataclasses.Field[Any], value: Any) -> Any:
+    kind = str(field.type)
+    try:
+        if kind == "Path":
+            return Path(value)
+        if kind == "int":
+            return int(value)
+        if kind == "bool" and isinstance(value, str):
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}[
+                value.lower()
+            ]
+    except (KeyError, TypeError, ValueError):
+        raise SettingsError(f"{field.name}: {value!r} is not a usable value") from None
+    return value

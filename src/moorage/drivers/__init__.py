@@ -1,0 +1,1 @@
+"""Databases and blob stores: implementations of the two interfaces in ``moorage.registry.storage``."""

@@ -1,0 +1,136 @@
+"""
+Bytes in a folder.
+
+A file is created where it will stay, under the id of its upload; a finished
+layer is that same file, recorded by its row. Nothing is renamed or copied,
+and a file's name never comes from outside.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+from moorage.registry.storage import Busy, Missing, OnDisk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+_LOCATION_RE: Final = re.compile(r"[0-9a-f]{2}/[0-9a-f-]{36}")
+_CHUNK: Final = 1024 * 1024
+
+
+class DiskStore:
+    """A `BlobStore` in one folder, shared by all workers of one machine."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True, exist_ok=True)
+
+    def _path(self, location: str) -> Path:
+        if _LOCATION_RE.fullmatch(location) is None:
+            raise ValueError(f"not a location of this store: {location!r}")
+        return self.root / location
+
+    def new_location(self, upload_id: str) -> str:
+        """Return a path of two parts, so that no folder grows without bound."""
+        return f"{upload_id[:2]}/{upload_id}"
+
+    def open(self, location: str, offset: int) -> DiskWriter:
+        """Return the writer of a file, alone with it until it is closed or its process ends."""
+        path = self._path(location)
+        if offset == 0 and not path.parent.is_dir():
+            path.parent.mkdir(exist_ok=True)
+            _sync_folder(self.root)
+        try:
+            # Without bytes to go on from, the file is made; with them, it must be there.
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if offset == 0 else 0), 0o600)
+        except FileNotFoundError:
+            raise Missing(location) from None
+        try:
+            return DiskWriter(path, descriptor, offset)
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    def read(self, location: str, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the bytes in pieces of 1 MiB."""
+        with self._path(location).open("rb", buffering=0) as file:
+            file.seek(start)
+            left = stop - start
+            while left > 0:
+                piece = file.read(min(_CHUNK, left))
+                if not piece:
+                    raise Missing(location)
+                left -= len(piece)
+                yield piece
+
+    def locate(self, location: str) -> OnDisk:
+        """Return the file."""
+        return OnDisk(self._path(location))
+
+    def size(self, location: str) -> int | None:
+        """Return the file's length."""
+        try:
+            return self._path(location).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def delete(self, location: str) -> None:
+        """Remove the file."""
+        self._path(location).unlink(missing_ok=True)
+
+    def older_than(self, when: datetime) -> Iterator[str]:
+        """Yield the files last written before ``when``."""
+        limit = when.timestamp()
+        for folder in sorted(self.root.iterdir()):
+            for path in sorted(folder.iterdir()):
+                if path.stat().st_mtime < limit:
+                    yield f"{folder.name}/{path.name}"
+
+
+class DiskWriter:
+    """The `Writer` of one file, holding its lock (which the system releases when a process dies)."""
+
+    def __init__(self, path: Path, descriptor: int, offset: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._offset = offset
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(path.name) from None
+        length = os.fstat(descriptor).st_size
+        if length < offset:
+            raise Missing(path.name)
+        if length > offset:
+            os.ftruncate(descriptor, offset)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append; a full disk raises OSError and the file is cut back by the next writer."""
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self._descriptor, view, self._offset)
+            self._offset += written
+            view = view[written:]
+
+    def sync(self) -> None:
+        """Sync the file, then the folder that names it."""
+        os.fsync(self._descriptor)
+        _sync_folder(self._path.parent)
+
+    def close(self) -> None:
+        """Release the lock."""
+        os.close(self._descriptor)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,142 @@
+"""What is made once for an installation: its master key, its tables, its root access key."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import string
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+
+from moorage import migrations
+from moorage.registry.auth import root_principal
+from moorage.registry.secrets import KEY_BYTES, decode_key, encode_key
+from moorage.registry.tables import access_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from moorage.registry.core import Registry
+
+MASTER_KEY_VARIABLE: Final = "MOORAGE_MASTER_KEY"
+_KEY_ALPHABET: Final = string.ascii_uppercase + "234567"
+_SECRET_ALPHABET: Final = string.ascii_letters + string.digits + "+/"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """An access key with its secret, as its owner keeps it."""
+
+    account_id: str
+    access_key_id: str
+    secret_access_key: str
+
+    def __repr__(self) -> str:
+        return f"AccessKey({self.access_key_id})"
+
+
+@contextmanager
+def locked(data: Path) -> Iterator[None]:
+    """Let one process at a time prepare the data folder."""
+    with (data / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def ensure_master_key(data: Path) -> None:
+    """Make a master key, unless there is one in its file or in the environment."""
+    if MASTER_KEY_VARIABLE not in os.environ and not (data / "master.key").exists():
+        _write_private(data / "master.key", encode_key(secrets.token_bytes(KEY_BYTES)) + "\n")
+
+
+def master_key(data: Path) -> bytes:
+    """Return the master key: from ``MOORAGE_MASTER_KEY``, else from its file."""
+    text = os.environ.get(MASTER_KEY_VARIABLE)
+    return decode_key(text if text is not None else (data / "master.key").read_text())
+
+
+def migrate(engine: sa.Engine) -> None:
+    """Bring the tables to this version's; quick where they are."""
+    if migrations.current(engine) != migrations.HEAD:
+        migrations.upgrade(engine)
+
+
+def root_key_file(data: Path, account_id: str) -> Path:
+    """Return the file of an account's root access key."""
+    return data / f"root-access-key-{account_id}.json"
+
+
+def read_root_key(data: Path, account_id: str) -> AccessKey | None:
+    """Return the account's root access key, None before the first start."""
+    try:
+        return AccessKey(**json.loads(root_key_file(data, account_id).read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def ensure_root_key(registry: Registry) -> None:
+    """Make the root access key of the installation's account, stored readable by its owner only."""
+    account_id, data = registry.settings.account_id, registry.settings.data
+    key = read_root_key(data, account_id) or new_access_key(account_id)
+    root = root_principal(account_id)
+    with registry.database.write() as tx:
+        if tx.execute(sa.select(access_keys.c.id).where(access_keys.c.id == key.access_key_id)).first():
+            return
+        # The file first: a key that nobody knows would be of no use.
+        _write_private(root_key_file(data, account_id), json.dumps(asdict(key), indent=2) + "\n")
+        tx.execute(
+            sa.insert(access_keys).values(
+                id=key.access_key_id,
+                account_id=account_id,
+                principal_arn=root.arn,
+                user_id=root.user_id,
+                secret=registry.keyring.seal(key.secret_access_key, key.access_key_id),
+                active=True,
+                created_at=registry.clock(),
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the server of a data folder was last started."""
+
+    url: str
+    region: str
+
+
+def write_address(data: Path, url: str, region: str) -> None:
+    """Note the address for commands that run beside the server."""
+    _write_private(data / "address.json", json.dumps({"url": url, "region": region}) + "\n")
+
+
+def read_address(data: Path) -> Address | None:
+    """Return the address of the last start, None before the first."""
+    try:
+        return Address(**json.loads((data / "address.json").read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def new_access_key(account_id: str) -> AccessKey:
+    """Return a new key in AWS's forms: ``AKIA`` and 16 characters, a secret of 40."""
+    key_id = "AKIA" + "".join(secrets.choice(_KEY_ALPHABET) for _ in range(16))
+    secret = "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40))
+    return AccessKey(account_id, key_id, secret)
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole and durable or not at all."""
+    temporary = path.with_suffix(".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,168 @@
+"""The first tables."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Make all tables."""
+    _access_keys()
+    _repositories()
+    _blobs()
+    _repository_blobs()
+    _manifests()
+    _tags()
+    _edges()
+    _uploads()
+
+
+def _access_keys() -> None:
+    op.create_table(
+        "access_keys",
+        sa.Column("id", sa.String(length=128), nullable=False),
+        sa.Column("account_id", sa.String(length=12), nullable=False),
+        sa.Column("principal_arn", sa.String(length=2048), nullable=False),
+        sa.Column("user_id", sa.String(length=128), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_access_keys"),
+        comment="Who may sign. The secret is encrypted with a key that is not in the database.",
+    )
+
+
+def _repositories() -> None:
+    op.create_table(
+        "repositories",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("account_id", sa.String(length=12), nullable=False),
+        sa.Column("region", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=256), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("tag_mutability", sa.String(length=32), nullable=False),
+        sa.Column("mutability_filters", sa.JSON(), nullable=False),
+        sa.Column("resource_tags", sa.JSON(), nullable=False),
+        sa.Column("policy", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_repositories"),
+        sa.UniqueConstraint("account_id", "region", "name", name="uq_repositories_account_id_region_name"),
+    )
+
+
+def _blobs() -> None:
+    op.create_table(
+        "blobs",
+        sa.Column("digest", sa.String(length=135), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("location", sa.String(length=1024), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name="pk_blobs"),
+        comment="Bytes, once for the whole installation, and where they are.",
+    )
+
+
+def _repository_blobs() -> None:
+    op.create_table(
+        "repository_blobs",
+        sa.Column("repository_id", sa.String(length=32), nullable=False),
+        sa.Column("digest", sa.String(length=135), nullable=False),
+        sa.Column("media_type", sa.String(length=1024), nullable=True),
+        sa.Column("linked_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["digest"], ["blobs.digest"], name="fk_repository_blobs_digest"),
+        sa.ForeignKeyConstraint(
+            ["repository_id"], ["repositories.id"], name="fk_repository_blobs_repository_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("repository_id", "digest", name="pk_repository_blobs"),
+        comment="Who may see which layer.",
+    )
+    op.create_index("ix_repository_blobs_digest", "repository_blobs", ["digest"])
+
+
+def _manifests() -> None:
+    op.create_table(
+        "manifests",
+        sa.Column("repository_id", sa.String(length=32), nullable=False),
+        sa.Column("digest", sa.String(length=135), nullable=False),
+        sa.Column("media_type", sa.String(length=255), nullable=False),
+        sa.Column("artifact_type", sa.String(length=1024), nullable=True),
+        sa.Column("subject", sa.String(length=135), nullable=True),
+        sa.Column("image_size", sa.BigInteger(), nullable=False),
+        sa.Column("pushed_at", sa.BigInteger(), nullable=False),
+        sa.Column("tagged", sa.Boolean(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["repository_id"], ["repositories.id"], name="fk_manifests_repository_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("repository_id", "digest", name="pk_manifests"),
+        comment="Images: one stored manifest each, its bytes as they came.",
+    )
+    op.create_index(
+        "ix_manifests_repository_id_pushed_at_digest", "manifests", ["repository_id", "pushed_at", "digest"]
+    )
+    op.create_index("ix_manifests_repository_id_tagged_digest", "manifests", ["repository_id", "tagged", "digest"])
+
+
+def _tags() -> None:
+    op.create_table(
+        "tags",
+        sa.Column("repository_id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=300), nullable=False),
+        sa.Column("digest", sa.String(length=135), nullable=False),
+        sa.Column("tagged_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["repository_id", "digest"],
+            ["manifests.repository_id", "manifests.digest"],
+            name="fk_tags_repository_id_digest",
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["repository_id"], ["repositories.id"], name="fk_tags_repository_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("repository_id", "name", name="pk_tags"),
+    )
+    op.create_index("ix_tags_repository_id_digest_name", "tags", ["repository_id", "digest", "name"])
+
+
+def _edges() -> None:
+    op.create_table(
+        "edges",
+        sa.Column("repository_id", sa.String(length=32), nullable=False),
+        sa.Column("parent", sa.String(length=135), nullable=False),
+        sa.Column("child", sa.String(length=135), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["repository_id", "parent"],
+            ["manifests.repository_id", "manifests.digest"],
+            name="fk_edges_repository_id_parent",
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["repository_id"], ["repositories.id"], name="fk_edges_repository_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("repository_id", "parent", "child", "kind", name="pk_edges"),
+        comment="What a manifest refers to: layer (config included), image (index to child), subject.",
+    )
+    op.create_index("ix_edges_repository_id_child_kind", "edges", ["repository_id", "child", "kind"])
+
+
+def _uploads() -> None:
+    op.create_table(
+        "uploads",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("repository_id", sa.String(length=32), nullable=False),
+        sa.Column("offset", sa.BigInteger(), nullable=False),
+        sa.Column("parts", sa.Integer(), nullable=False),
+        sa.Column("small_parts", sa.Integer(), nullable=False),
+        sa.Column("last_part_small", sa.Boolean(), nullable=False),
+        sa.Column("location", sa.String(length=1024), nullable=False),
+        sa.Column("touched_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["repository_id"], ["repositories.id"], name="fk_uploads_repository_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_uploads"),
+        comment="Layers on their way in.",
+    )
+    op.create_index("ix_uploads_repository_id", "uploads", ["repository_id"])
+    op.create_index("ix_uploads_touched_at", "uploads", ["touched_at"])

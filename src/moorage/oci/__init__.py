@@ -1,0 +1,1 @@
+"""The distribution door: OCI distribution protocol, driven by the table in ``routes``."""

@@ -1,0 +1,70 @@
+"""Blobs: ``/v2/{name}/blobs/{digest}``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
+
+from moorage.domain.names import Digest
+from moorage.oci.conditional import entity_tag, not_modified
+from moorage.registry import layers
+from moorage.registry.storage import Elsewhere, OnDisk
+
+if TYPE_CHECKING:
+    from moorage.oci.door import Call
+    from moorage.registry.layers import Layer
+    from moorage.registry.storage import BlobStore
+
+
+class BlobResponse(FileResponse):
+    """A file's bytes: whole by the server itself, ranges in pieces large enough to be fast."""
+
+    chunk_size = 1024 * 1024
+
+
+def _headers(layer: Layer) -> dict[str, str]:
+    return {
+        "Docker-Content-Digest": layer.digest,
+        "ETag": entity_tag(layer.digest),
+        "Content-Length": str(layer.size),
+    }
+
+
+def _wanted(call: Call) -> Layer:
+    return layers.get(call.ctx, call.repository, Digest.parse(call.params["digest"], field="layerDigest"))
+
+
+def head(call: Call) -> Response:
+    """Tell whether the repository has a blob, and its length."""
+    layer = _wanted(call)
+    headers = {**_headers(layer), "Accept-Ranges": "bytes"}
+    return Response(headers=headers, media_type="application/octet-stream")
+
+
+def get(call: Call) -> Response:
+    """Serve a blob's bytes, whole or in ranges."""
+    layer = _wanted(call)
+    if not_modified(call.headers, layer.digest):
+        return Response(status_code=304, headers={"ETag": entity_tag(layer.digest)})
+    return serve(call.ctx.registry.blobs, layer)
+
+
+def serve(store: BlobStore, layer: Layer) -> Response:
+    """Return the bytes in the way that the store has them: a file, another address, or a stream."""
+    match store.locate(layer.location):
+        case OnDisk(path):
+            headers = _headers(layer)
+            return BlobResponse(path, headers=headers, media_type="application/octet-stream", stat_result=path.stat())
+        case Elsewhere(url):
+            return RedirectResponse(url, 307, headers={"Docker-Content-Digest": layer.digest})
+        case _:
+            pieces = store.read(layer.location, 0, layer.size)
+            return StreamingResponse(pieces, headers=_headers(layer), media_type="application/octet-stream")
+
+
+def delete(call: Call) -> Response:
+    """Take a blob away from the repository, unless one of its images needs it."""
+    layer = _wanted(call)
+    layers.unlink(call.ctx, call.repository, layer)
+    return Response(status_code=202)

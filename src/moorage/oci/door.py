@@ -1,0 +1,265 @@
+"""From a row of the route table to an answer: credential, access, transaction, errors, headers."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from moorage.domain.errors import Failure, InvalidCredential, InvalidLayerPart, ManifestTooLarge, NotSupported
+from moorage.domain.manifests import MAX_BYTES
+from moorage.domain.names import RepositoryName, repository_arn
+from moorage.registry import repositories
+from moorage.registry.auth import Anonymous, Need, Password, SignedUrl, authorize
+from moorage.registry.secrets import Expired, Forged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from starlette.datastructures import Headers, QueryParams
+    from starlette.types import Receive, Scope, Send
+
+    from moorage.registry.auth import Credential
+    from moorage.registry.core import Context, Registry
+    from moorage.registry.repositories import Repository
+
+_log = structlog.get_logger()
+_VERSION: Final = {"Docker-Distribution-Api-Version": "registry/2.0"}
+_MAX_AUTHORIZATION: Final = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request whose caller may do what it asks, inside its unit of work."""
+
+    ctx: Context
+    params: Mapping[str, str]
+    query: QueryParams
+    headers: Headers
+    target: Repository | None
+    body: bytes = b""
+
+    @property
+    def repository(self) -> Repository:
+        """The repository that the path names."""
+        if self.target is None:  # pragma: no cover (a handler on the wrong row)
+            raise TypeError("this route names no repository")
+        return self.target
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A handler that only reads: one unit of work, no body."""
+
+    handler: Callable[[Call], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """A handler that writes: one unit of work over a body of at most a manifest's length."""
+
+    handler: Callable[[Call], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Streaming:
+    """A handler that takes in a body of any length, in several units of work."""
+
+    handler: Callable[[Stream], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the protocol."""
+
+    method: str
+    path: str
+    action: str
+    """The IAM action that the caller must be allowed."""
+    handler: Reading | Writing | Streaming
+
+    @property
+    def on_repository(self) -> bool:
+        """Whether the action is asked of a repository."""
+        return "{name:path}" in self.path
+
+
+class Stream:
+    """What a streaming handler works with: the request, and units of work for its caller."""
+
+    def __init__(self, door: Door, row: Row, request: Request, credential: Credential) -> None:
+        self.request = request
+        self.registry = door.registry
+        self._door = door
+        self._row = row
+        self._credential = credential
+
+    @contextmanager
+    def entered(self, *, push: bool = False) -> Iterator[Call]:
+        """Open a unit of work (a writing one with ``push``) in which the row's action is allowed."""
+        facts, request_id = facts_of(self.request), self.request.state.request_id
+        opened = self.registry.write if push else self.registry.read
+        with opened(self._credential, request_id=request_id, facts=facts) as ctx:
+            yield self._door.enter(ctx, self._row, self.request, b"", push=push)
+
+    def enter(self) -> Call:
+        """Authenticate and authorise only; the call's own transaction has ended."""
+        with self.entered() as call:
+            return call
+
+
+class Door:
+    """The distribution protocol over one registry."""
+
+    def __init__(self, registry: Registry, rows: Sequence[Row]) -> None:
+        self.registry = registry
+        self._rows = rows
+
+    def routes(self) -> list[BaseRoute]:
+        """Return one Starlette route a path; what no row names is refused in the protocol's words."""
+        by_path: dict[str, dict[str, Row]] = defaultdict(dict)
+        for row in self._rows:
+            by_path[row.path][row.method] = row
+        # GET rows answer HEAD too, where HEAD has no row of its own.
+        return [Route(path, _Endpoint(self, rows), include_in_schema=False) for path, rows in by_path.items()]
+
+    async def answer(self, row: Row, request: Request) -> Response:
+        """Run the row's handler in the units of work that its kind needs."""
+        credential = credential_of(request.headers)
+        if token := request.path_params.get("token"):
+            credential = self._credential_of_url(token)
+        match row.handler:
+            case Streaming(streaming):
+                return await streaming(Stream(self, row, request, credential))
+            case Reading(handler):
+                return await self.registry.perform(
+                    lambda: self._unit(row, handler, request, credential, b""), point_read=True
+                )
+            case Writing(handler):
+                body = await _bounded_body(request)
+                return await self.registry.perform(lambda: self._unit(row, handler, request, credential, body))
+
+    def _unit(
+        self, row: Row, handler: Callable[[Call], Response], request: Request, credential: Credential, body: bytes
+    ) -> Response:
+        opened = self.registry.write if isinstance(row.handler, Writing) else self.registry.read
+        facts, request_id = facts_of(request), request.state.request_id
+        with opened(credential, request_id=request_id, facts=facts) as ctx:
+            return handler(self.enter(ctx, row, request, body, push=row.method == "PUT"))
+
+    def enter(
+        self, ctx: Context, row: Row, request: Request, body: bytes, *, push: bool = False
+    ) -> Call:
+        """Decide access to what the row asks; this is where every route passes."""
+        target = None
+        if row.on_repository:
+            name = RepositoryName.parse(request.path_params["name"])
+            target = repositories.enter(ctx, row.action, name, push=push)
+        elif "token" not in request.path_params:
+            everything = repository_arn(ctx.region, ctx.registry_id, "*")
+            authorize(ctx, Need(row.action, "*" if row.action == "ecr:GetAuthorizationToken" else everything))
+        return Call(ctx, request.path_params, request.query_params, request.headers, target, body)
+
+    def _credential_of_url(self, token: str) -> SignedUrl:
+        try:
+            return SignedUrl(self.registry.keyring.verify("download", token))
+        except (Expired, Forged):
+            raise InvalidCredential from None
+
+
+class _Endpoint:
+    """All methods of one path, as an ASGI application."""
+
+    def __init__(self, door: Door, rows: Mapping[str, Row]) -> None:
+        self._door = door
+        self._rows = dict(rows)
+        if "GET" in rows:
+            self._rows.setdefault("HEAD", rows["GET"])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        try:
+            row = self._rows.get(request.method)
+            if row is None:
+                raise NotSupported(reason=f"The method {request.method} is not supported on this path")
+            response = await self._door.answer(row, request)
+        except Failure as failure:
+            response = failed(self._door.registry, request, failure)
+        except ClientDisconnect:
+            # Nobody is left to answer; what had arrived does not count.
+            response = Response(status_code=499)
+        except Exception:
+            _log.exception("internal_error", request_id=request.state.request_id, path=request.url.path)
+            body = {"errors": [{"code": "UNKNOWN", "message": "An internal error occurred"}]}
+            response = JSONResponse(body, 500)
+        response.headers.update(_VERSION)
+        await response(scope, receive, send)
+
+
+def failed(registry: Registry, request: Request, failure: Failure) -> Response:
+    """Return the distribution protocol's form of a failure: the only place where one is written."""
+    body = {"errors": [{"code": failure.oci_code, "message": failure.message}]}
+    response = JSONResponse(body, failure.oci_status)
+    if failure.oci_status == 401:  # noqa: PLR2004 (the status that carries a challenge)
+        realm = registry.settings.base_url
+        response.headers["WWW-Authenticate"] = f'Basic realm="{realm}/",service="ecr.amazonaws.com"'
+    if isinstance(failure, InvalidLayerPart):
+        response.headers["Location"] = request.url.path
+        response.headers["Range"] = f"0-{max(failure.expected - 1, 0)}"
+    return response
+
+
+def credential_of(headers: Headers) -> Credential:
+    """Return what an Authorization header presents; raise `InvalidCredential` if it cannot be read."""
+    values = headers.getlist("authorization")
+    if not values:
+        return Anonymous()
+    if len(values) > 1 or len(values[0]) > _MAX_AUTHORIZATION:
+        raise InvalidCredential
+    scheme, _, rest = values[0].partition(" ")
+    if scheme.lower() == "bearer":
+        return Password("AWS", rest.strip())
+    try:
+        username, _, password = base64.b64decode(rest.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        raise InvalidCredential from None
+    if scheme.lower() != "basic":
+        raise InvalidCredential
+    return Password(username, password)
+
+
+def facts_of(request: Request) -> dict[str, str]:
+    """Return the condition keys that the request itself supplies."""
+    facts = {"aws:SecureTransport": "true" if request.url.scheme == "https" else "false"}
+    if request.client is not None:
+        facts["aws:SourceIp"] = request.client.host
+    if agent := request.headers.get("user-agent"):
+        facts["aws:UserAgent"] = agent
+    return facts
+
+
+async def _bounded_body(request: Request) -> bytes:
+    """Return the body, refusing one that is longer than the longest manifest before reading it whole."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise ManifestTooLarge(reason=f"A manifest may have at most {MAX_BYTES} bytes")
+    return bytes(body)
+
+
+async def not_found(request: Request, _error: Exception) -> Response:
+    """Answer a path that no door knows."""
+    status = _error.status_code if isinstance(_error, HTTPException) else 404
+    body = {"errors": [{"code": "UNSUPPORTED", "message": f"no such route: {request.url.path[:256]}"}]}
+    return JSONResponse(body, status, headers=_VERSION)

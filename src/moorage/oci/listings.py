@@ -1,0 +1,56 @@
+"""What there is: the version check, tags, the catalog."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from starlette.responses import JSONResponse, Response
+
+from moorage.domain.errors import InvalidParameter
+from moorage.registry import listing, repositories
+from moorage.registry.paging import DEFAULT_PAGE, MAX_PAGE
+
+if TYPE_CHECKING:
+    from starlette.datastructures import QueryParams
+
+    from moorage.oci.door import Call
+
+
+def ping(_call: Call) -> Response:
+    """Tell that this is a registry, and that the credential is good (``docker login``)."""
+    return JSONResponse({})
+
+
+def tags(call: Call) -> Response:
+    """List a repository's tags in order, after ``last``, at most ``n`` of them."""
+    count = _count(call.query)
+    found = listing.tag_names(call.ctx, call.repository, limit=count + 1, after=call.query.get("last", ""))
+    name = call.repository.name
+    return _page(f"/v2/{name}/tags/list", {"name": name, "tags": found[:count]}, found, count)
+
+
+def catalog(call: Call) -> Response:
+    """List the registry's repositories in order, after ``last``, at most ``n`` of them."""
+    count = _count(call.query)
+    page = repositories.page_after(call.ctx, limit=count + 1, after=call.query.get("last", ""))
+    found = [str(item.name) for item in page.items]
+    return _page("/v2/_catalog", {"repositories": found[:count]}, found, count)
+
+
+def _page(path: str, body: dict[str, Any], found: list[str], count: int) -> Response:
+    response = JSONResponse(body)
+    if len(found) > count > 0:
+        query = urlencode({"n": count, "last": found[count - 1]})
+        response.headers["Link"] = f'<{path}?{query}>; rel="next"'
+    return response
+
+
+def _count(query: QueryParams) -> int:
+    text = query.get("n")
+    if text is None:
+        return DEFAULT_PAGE
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidParameter("maxResults", "Member must be a whole number")
+    # Shorter pages than asked for are allowed, and a client that asks for more follows the Link.
+    return min(int(text[:9]), MAX_PAGE)

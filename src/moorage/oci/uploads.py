@@ -1,0 +1,178 @@
+"""Uploads: ``/v2/{name}/blobs/uploads/`` — streamed, monolithic, in chunks, or mounted from elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from starlette.responses import Response
+
+from moorage.domain.errors import AccessDenied, InvalidParameter, RepositoryNotFound
+from moorage.domain.names import Digest, RepositoryName
+from moorage.registry import layers, repositories, uploads
+
+if TYPE_CHECKING:
+    from moorage.oci.door import Call, Stream
+    from moorage.registry.repositories import Repository
+    from moorage.registry.uploads import Appender
+
+_GATHERED: Final = 1024 * 1024
+"""Bytes gathered before they are hashed and written: fewer hops to a thread, larger writes."""
+_STALLED: Final = 300
+"""Seconds without a byte after which a sender is given up."""
+_CONTENT_RANGE: Final = re.compile(r"(?:bytes[ =])?(\d{1,15})-(\d{1,15})(?:/(?:\d{1,15}|\*))?")
+
+
+def _at(repository: Repository, upload_id: str, offset: int, status: int) -> Response:
+    """Return where an upload stands. Its address has everything in the path: clients drop queries."""
+    headers = {
+        "Location": f"/v2/{repository.name}/blobs/uploads/{upload_id}",
+        "Range": f"0-{max(offset - 1, 0)}",
+        "Docker-Upload-UUID": upload_id,
+        "Content-Length": "0",
+    }
+    return Response(status_code=status, headers=headers)
+
+
+def _created(repository: Repository, digest: Digest) -> Response:
+    headers = {"Location": f"/v2/{repository.name}/blobs/{digest}", "Docker-Content-Digest": digest}
+    return Response(status_code=201, headers=headers)
+
+
+async def begin(stream: Stream) -> Response:
+    """Open an upload; with ``digest`` take the whole blob at once, with ``mount`` take it from another repository."""
+    query = stream.request.query_params
+    digest = Digest.parse(query["digest"], field="layerDigest") if "digest" in query else None
+    call, opened = await stream.registry.perform(partial(_open, stream))
+    if isinstance(opened, Digest):
+        return _created(call.repository, opened)
+    if digest is None:
+        return _at(call.repository, opened.id, 0, 202)
+    return await _complete(stream, call, opened.id, digest)
+
+
+def _open(stream: Stream) -> tuple[Call, uploads.Upload | Digest]:
+    """Mount what can be mounted, else begin an upload."""
+    with stream.entered(push=True) as call:
+        query = stream.request.query_params
+        if "mount" in query and "from" in query and (mounted := _mount(call, query["mount"], query["from"])):
+            return call, mounted
+        return call, uploads.begin(call.ctx, call.repository)
+
+
+def _mount(call: Call, digest: str, source: str) -> Digest | None:
+    """Link a blob of another repository that the caller may read; None where that cannot be."""
+    try:
+        found = repositories.enter(call.ctx, "ecr:GetDownloadUrlForLayer", RepositoryName.parse(source))
+    except (AccessDenied, InvalidParameter, RepositoryNotFound):
+        return None
+    layer = layers.find(call.ctx, found.id, digest)
+    if layer is None:
+        return None
+    uploads.mount(call.ctx, call.repository, layer)
+    return layer.digest
+
+
+async def append(stream: Stream) -> Response:
+    """Append the body to an upload."""
+    call = await stream.registry.perform(stream.enter, point_read=True)
+    appender = await _appender(stream, call, call.params["upload"])
+    try:
+        expected = _require_order(stream, appender)
+        tail = await _receive(stream, appender)
+        _require_length(appender, expected, len(tail))
+        upload = await stream.registry.perform(partial(_commit, appender, tail))
+    finally:
+        appender.close()
+    return _at(call.repository, upload.id, upload.offset, 202)
+
+
+async def complete(stream: Stream) -> Response:
+    """Append the body, if there is one, and make the upload a blob."""
+    digest = Digest.parse(stream.request.query_params.get("digest", ""), field="layerDigest")
+    call = await stream.registry.perform(stream.enter, point_read=True)
+    return await _complete(stream, call, call.params["upload"], digest)
+
+
+async def _complete(stream: Stream, call: Call, upload_id: str, digest: Digest) -> Response:
+    appender = await _appender(stream, call, upload_id)
+    try:
+        expected = _require_order(stream, appender)
+        tail = await _receive(stream, appender)
+        _require_length(appender, expected, len(tail))
+        await stream.registry.perform(partial(_finish, appender, tail, digest))
+    finally:
+        appender.close()
+    return _created(call.repository, digest)
+
+
+async def _appender(stream: Stream, call: Call, upload_id: str) -> Appender:
+    return await stream.registry.perform(partial(uploads.Appender.open, call.ctx, call.repository, upload_id))
+
+
+def _commit(appender: Appender, tail: bytes) -> uploads.Upload:
+    appender.write(tail)
+    return appender.commit()
+
+
+def _finish(appender: Appender, tail: bytes, digest: Digest) -> None:
+    appender.write(tail)
+    appender.finish([digest])
+
+
+def _require_order(stream: Stream, appender: Appender) -> int | None:
+    """Check a Content-Range against where the upload stands; return the length it announces."""
+    text = stream.request.headers.get("content-range")
+    if text is None:
+        return None
+    match = _CONTENT_RANGE.fullmatch(text.strip())
+    if match is None or int(match[2]) < int(match[1]):
+        raise InvalidParameter("contentRange", "must be <first>-<last>")
+    appender.require_offset(int(match[1]))
+    return int(match[2]) - int(match[1]) + 1
+
+
+def _require_length(appender: Appender, expected: int | None, tail: int) -> None:
+    received = appender.offset + tail - appender.upload.offset
+    if expected is not None and received != expected:
+        raise InvalidParameter("contentRange", f"announces {expected} bytes, and {received} arrived")
+
+
+async def _receive(stream: Stream, appender: Appender) -> bytes:
+    """Write the body as it arrives, one piece in a thread while the next is received; return what is left over."""
+    gathered = bytearray()
+    writing: asyncio.Future[None] | None = None
+    chunks = stream.request.stream()
+    try:
+        while True:
+            async with asyncio.timeout(_STALLED):
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                break
+            gathered += chunk
+            if len(gathered) >= _GATHERED:
+                if writing is not None:
+                    await writing
+                piece, gathered = bytes(gathered), bytearray()
+                writing = asyncio.ensure_future(stream.registry.perform(partial(appender.write, piece)))
+    finally:
+        # The file must not be closed under a thread that writes to it.
+        if writing is not None:
+            await asyncio.wait([writing])
+    if writing is not None:
+        writing.result()
+    return bytes(gathered)
+
+
+def status(call: Call) -> Response:
+    """Tell how far an upload has come."""
+    upload = uploads.find(call.ctx, call.repository, call.params["upload"])
+    return _at(call.repository, upload.id, upload.offset, 204)
+
+
+def cancel(call: Call) -> Response:
+    """Give an upload up."""
+    uploads.cancel(call.ctx, call.repository, call.params["upload"])
+    return Response(status_code=204)

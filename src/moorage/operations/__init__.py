@@ -1,0 +1,55 @@
+"""
+One typed function for each ECR operation: keyword arguments in, a dict of modelled members out.
+
+No HTTP and no JSON here: the AWS door decodes and encodes by ECR's service
+model, and checks each function's parameters against it when it is imported.
+The console and commands call the same functions through `invoke`.
+"""
+
+from __future__ import annotations
+
+from moorage.operations.framework import Mode, Operation, invoke
+from moorage.operations.images import (
+    batch_delete_image,
+    batch_get_image,
+    describe_images,
+    list_images,
+    put_image,
+)
+from moorage.operations.layers import (
+    batch_check_layer_availability,
+    complete_layer_upload,
+    get_download_url_for_layer,
+    initiate_layer_upload,
+    upload_layer_part,
+)
+from moorage.operations.policies import delete_repository_policy, get_repository_policy, set_repository_policy
+from moorage.operations.repositories import (
+    create_repository,
+    delete_repository,
+    describe_repositories,
+    get_authorization_token,
+)
+
+OPERATIONS: tuple[Operation, ...] = (
+    batch_check_layer_availability,
+    batch_delete_image,
+    batch_get_image,
+    complete_layer_upload,
+    create_repository,
+    delete_repository,
+    delete_repository_policy,
+    describe_images,
+    describe_repositories,
+    get_authorization_token,
+    get_download_url_for_layer,
+    get_repository_policy,
+    initiate_layer_upload,
+    list_images,
+    put_image,
+    set_repository_policy,
+    upload_layer_part,
+)
+"""Everything that Moorage can be asked at the AWS door."""
+
+__all__ = ["OPERATIONS", "Mode", "Operation", "invoke"]

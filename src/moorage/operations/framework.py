@@ -1,0 +1,123 @@
+"""What an operation is, and how one is run."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from moorage.domain.names import RepositoryName
+from moorage.registry import repositories
+from moorage.registry.auth import Need, authorize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from moorage.registry.auth import Credential
+    from moorage.registry.core import Context, Registry
+
+    Answer = dict[str, Any]
+    Needs = Callable[[Context, Mapping[str, Any]], Iterable[Need]]
+
+
+class Mode(enum.Enum):
+    """The transactions that an operation works in."""
+
+    READ = "read"
+    WRITE = "write"
+    STEPS = "steps"
+    """Opens its own, through `Context.read` and `Context.write`: it moves bytes between them."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation: its function, its IAM action, and what that action is asked of."""
+
+    function: Callable[..., Answer]
+    action: str
+    mode: Mode
+    needs: Needs | None
+    """For an operation on the registry as a whole, the permissions it needs; None for one on a repository."""
+    push: bool
+
+    @property
+    def name(self) -> str:
+        """ECR's name of the operation."""
+        return "".join(part.capitalize() for part in self.function.__name__.split("_"))
+
+    @property
+    def parameters(self) -> dict[str, bool]:
+        """The keyword parameters of the function, with whether each is required."""
+        signature = inspect.signature(self.function)
+        return {
+            name: parameter.default is parameter.empty
+            for name, parameter in signature.parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY
+        }
+
+
+def on_repository(
+    action: str, mode: Mode = Mode.READ, *, push: bool = False
+) -> Callable[[Callable[..., Answer]], Operation]:
+    """
+    Declare an operation on one repository, which it gets after its context.
+
+    With ``push``, the repository may be created if it is missing.
+    """
+
+    def declare(function: Callable[..., Answer]) -> Operation:
+        return Operation(function, action, mode, None, push)
+
+    return declare
+
+
+def on_registry(action: str, needs: Needs, mode: Mode = Mode.READ) -> Callable[[Callable[..., Answer]], Operation]:
+    """Declare an operation on the registry as a whole; ``needs`` tells what must be allowed."""
+
+    def declare(function: Callable[..., Answer]) -> Operation:
+        return Operation(function, action, mode, needs, push=False)
+
+    return declare
+
+
+def invoke(
+    registry: Registry,
+    operation: Operation,
+    who: Credential,
+    arguments: Callable[[], dict[str, Any]],
+    *,
+    request_id: str = "-",
+    facts: dict[str, str] | None = None,
+) -> Answer:
+    """
+    Run one operation for a caller and return its answer.
+
+    The order of checks is ECR's: credential, then ``arguments()`` (which may
+    refuse them), then access, then existence, then the operation's own.
+    """
+    with registry.read(who, request_id=request_id, facts=facts) as ctx:
+        given = arguments()
+        ctx = ctx.at(given.pop("registry_id", None))
+        if operation.mode is Mode.READ:
+            return _run(ctx, operation, given)
+        if operation.mode is Mode.STEPS:
+            steps = _prepare(ctx, operation, given)
+    if operation.mode is Mode.STEPS:
+        return steps(ctx)
+    with ctx.write() as writing:
+        return _run(writing, operation, given)
+
+
+def _run(ctx: Context, operation: Operation, given: dict[str, Any]) -> Answer:
+    return _prepare(ctx, operation, given)(ctx)
+
+
+def _prepare(ctx: Context, operation: Operation, given: dict[str, Any]) -> Callable[[Context], Answer]:
+    """Decide access and find the repository; return what is left to do."""
+    if operation.needs is not None:
+        authorize(ctx, *operation.needs(ctx, given))
+        return lambda context: operation.function(context, **given)
+    name = RepositoryName.parse(given.pop("repository_name"))
+    repository = repositories.enter(ctx, operation.action, name, push=operation.push)
+    return lambda context: operation.function(context, repository, **given)

@@ -1,0 +1,199 @@
+"""
+Who is asking, and may they: `authenticate`, and the one function `authorize`.
+
+A door turns its wire into a credential. `authenticate` makes an identity of
+it, inside the unit of work, so that a disabled key stops working at once on
+every worker. `authorize` is the only place where access is decided.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from moorage.domain.errors import AccessDenied, ExpiredCredential, InvalidCredential, Unauthenticated
+from moorage.domain.names import is_region, is_registry_id
+from moorage.domain.policies import Principal, Request, decide
+from moorage.registry.secrets import Expired, Forged
+from moorage.registry.tables import access_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.domain.policies import Policy
+    from moorage.registry.core import Context, Registry
+
+TOKEN_LIFETIME: Final = timedelta(hours=12)
+USERNAME: Final = "AWS"
+
+
+@dataclass(frozen=True, slots=True)
+class Anonymous:
+    """No credential."""
+
+
+@dataclass(frozen=True, slots=True)
+class Password:
+    """User name and password, as Basic authentication carries them: ``AWS`` and an authorization token."""
+
+    username: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Password(username={self.username!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signed request: the key it names, the region it is for, and the check of its signature."""
+
+    access_key_id: str
+    region: str
+    session_token: str | None
+    verify: Callable[[str, datetime], None]
+    """Takes the secret and the time; raises one of the failures of a signature."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedUrl:
+    """The claims of a URL that we signed, for the key that asked for it."""
+
+    claims: Mapping[str, Any]
+
+
+Credential = Anonymous | Password | Signed | SignedUrl
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An authenticated caller, and the registry that its credential addresses."""
+
+    principal: Principal
+    access_key_id: str
+    registry_id: str
+    region: str
+
+
+def authenticate(registry: Registry, tx: sa.Connection, credential: Credential, now: datetime) -> Identity:
+    """
+    Return who presents this credential.
+
+    Raises `Unauthenticated`, `InvalidCredential`, `ExpiredCredential`, or
+    what the signature check raises.
+    """
+    if registry.settings.dev:
+        return _anybody(registry, credential)
+    match credential:
+        case Signed():
+            return _authenticate_signed(registry, tx, credential, now)
+        case Password():
+            return _authenticate_password(registry, tx, credential)
+        case SignedUrl(claims):
+            return _identity_of_claims(tx, claims)
+        case _:
+            raise Unauthenticated
+
+
+def _anybody(registry: Registry, credential: Credential) -> Identity:
+    """Return the root of the installation's account, whatever was presented (``--dev``)."""
+    account, region = registry.settings.account_id, registry.settings.region
+    if isinstance(credential, Signed):
+        region = credential.region
+    if isinstance(credential, Password):
+        try:
+            claims = registry.keyring.verify("authorization", credential.password)
+            account, region = claims["registry"], claims["region"]
+        except (Expired, Forged):
+            pass
+    return Identity(root_principal(account), "dev", account, region)
+
+
+def root_principal(account: str) -> Principal:
+    """Return an account's root user."""
+    return Principal(arn=f"arn:aws:iam::{account}:root", account=account, user_id=account)
+
+
+_KEY = sa.select(
+    access_keys.c.account_id, access_keys.c.principal_arn, access_keys.c.user_id, access_keys.c.secret
+).where(access_keys.c.id == sa.bindparam("key"), access_keys.c.active)
+
+
+def _authenticate_signed(registry: Registry, tx: sa.Connection, credential: Signed, now: datetime) -> Identity:
+    row = tx.execute(_KEY, {"key": credential.access_key_id}).first()
+    # Long-lived keys carry no session token; one that is there is not ours.
+    if row is None or credential.session_token is not None or not is_region(credential.region):
+        raise InvalidCredential
+    credential.verify(registry.keyring.unseal(row.secret, credential.access_key_id), now)
+    principal = Principal(arn=row.principal_arn, account=row.account_id, user_id=row.user_id)
+    return Identity(principal, credential.access_key_id, row.account_id, credential.region)
+
+
+def _authenticate_password(registry: Registry, tx: sa.Connection, credential: Password) -> Identity:
+    if credential.username != USERNAME:
+        raise InvalidCredential
+    try:
+        claims = registry.keyring.verify("authorization", credential.password)
+    except Expired:
+        raise ExpiredCredential from None
+    except Forged:
+        raise InvalidCredential from None
+    return _identity_of_claims(tx, claims)
+
+
+def _identity_of_claims(tx: sa.Connection, claims: Mapping[str, Any]) -> Identity:
+    """Return the identity a token of ours stands for, as long as the key that made it is active."""
+    key, registry_id, region = claims["key"], claims["registry"], claims["region"]
+    row = tx.execute(_KEY, {"key": key}).first()
+    if row is None or not is_registry_id(registry_id) or not is_region(region):
+        raise InvalidCredential
+    principal = Principal(arn=row.principal_arn, account=row.account_id, user_id=row.user_id)
+    return Identity(principal, key, registry_id, region)
+
+
+class AuthorizationToken(NamedTuple):
+    """A docker password, and when it ends."""
+
+    password: str
+    expires_at: datetime
+
+
+def issue_token(ctx: Context, registry_id: str) -> AuthorizationToken:
+    """Return a password for the caller that addresses ``registry_id`` in the context's region."""
+    claims = {"key": ctx.identity.access_key_id, "registry": registry_id, "region": ctx.region}
+    expires_at = (ctx.now + TOKEN_LIFETIME).astimezone(UTC)
+    claims["exp"] = int(expires_at.timestamp())
+    return AuthorizationToken(ctx.registry.keyring.sign("authorization", claims), expires_at)
+
+
+class Need(NamedTuple):
+    """One permission that a request needs."""
+
+    action: str
+    resource: str
+    """The ARN acted on, or ``*``."""
+    policy: Policy | None = None
+    """The policy of the resource, if it has one."""
+    tags: Mapping[str, str] | None = None
+    """The resource's own tags."""
+
+
+def authorize(ctx: Context, *needs: Need) -> None:
+    """
+    Raise `AccessDenied` unless the caller may do everything that is needed.
+
+    The only place where access is decided, for both doors, jobs and commands.
+    """
+    for need in needs:
+        conditions = dict(ctx.facts)
+        for key, value in (need.tags or {}).items():
+            conditions[f"aws:ResourceTag/{key}"] = value
+            conditions[f"ecr:ResourceTag/{key}"] = value
+        request = Request(principal=ctx.principal, action=need.action, resource=need.resource, context=conditions)
+        decision = decide(request, owner=ctx.registry_id, identity=(), repository=need.policy)
+        if not decision.allowed:
+            raise AccessDenied(
+                principal=ctx.principal.arn, action=need.action, resource=need.resource, reason=decision.reason
+            )

@@ -1,0 +1,179 @@
+"""
+The registry: settings, database, bytes and keys, and the context of a unit of work.
+
+A unit of work (authenticate, authorise, query, decide) is one synchronous
+function that gets a `Context` and runs in one transaction. Requests, jobs,
+commands and tests all make theirs with `Registry.read` and `Registry.write`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+
+from moorage.registry.auth import Identity, authenticate
+from moorage.registry.hashing import HashStates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    import sqlalchemy as sa
+
+    from moorage.config import Settings
+    from moorage.domain.policies import Principal
+    from moorage.registry.auth import Credential
+    from moorage.registry.secrets import Keyring
+    from moorage.registry.storage import BlobStore, Database
+
+T = TypeVar("T")
+
+_log = structlog.get_logger()
+_THREADS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a unit of work knows: who asks, of which registry, in which transaction, and what time it is."""
+
+    registry: Registry
+    identity: Identity
+    registry_id: str
+    """The account whose registry is addressed."""
+    region: str
+    tx: sa.Connection
+    now: datetime
+    request_id: str
+    facts: dict[str, str]
+    """Condition keys of the request itself (``aws:SourceIp``, ``aws:UserAgent``, …)."""
+    after_commit: list[Callable[[], object]] = field(default_factory=list)
+    """Work on bytes that must wait until the rows are durable."""
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks, as policies see it."""
+        return self.identity.principal
+
+    @property
+    def settings(self) -> Settings:
+        """The installation's settings."""
+        return self.registry.settings
+
+    def at(self, registry_id: str | None) -> Context:
+        """Return the same context, addressing another account's registry."""
+        return self if registry_id in {None, self.registry_id} else dataclasses.replace(self, registry_id=registry_id)
+
+    def read(self) -> AbstractContextManager[Context]:
+        """Open another reading transaction for the same caller and registry."""
+        return self.registry.continued(self, write=False)
+
+    def write(self) -> AbstractContextManager[Context]:
+        """Open another writing transaction for the same caller and registry."""
+        return self.registry.continued(self, write=True)
+
+
+class Registry:
+    """One installation: the same for requests, jobs, commands and tests."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        blobs: BlobStore,
+        keyring: Keyring,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.blobs = blobs
+        self.keyring = keyring
+        self.clock = clock
+        self.new_id: Callable[[], str] = lambda: str(uuid.uuid4())
+        self.hash_states = HashStates()
+
+    def read(
+        self, who: Credential | Identity, *, request_id: str = "-", facts: dict[str, str] | None = None
+    ) -> AbstractContextManager[Context]:
+        """Open a reading unit of work; a credential is authenticated inside it."""
+        return self._unit(who, request_id, facts or {}, write=False)
+
+    def write(
+        self, who: Credential | Identity, *, request_id: str = "-", facts: dict[str, str] | None = None
+    ) -> AbstractContextManager[Context]:
+        """Open a writing unit of work: durable when the block ends, undone if it raises."""
+        return self._unit(who, request_id, facts or {}, write=True)
+
+    @contextmanager
+    def _unit(
+        self, who: Credential | Identity, request_id: str, facts: dict[str, str], *, write: bool
+    ) -> Iterator[Context]:
+        now = self.clock()
+        opened = self.database.write() if write else self.database.read()
+        with opened as tx:
+            identity = who if isinstance(who, Identity) else authenticate(self, tx, who, now)
+            context = Context(
+                registry=self,
+                identity=identity,
+                registry_id=identity.registry_id,
+                region=identity.region,
+                tx=tx,
+                now=now,
+                request_id=request_id,
+                facts=facts,
+            )
+            yield context
+        _run_all(context.after_commit)
+
+    @contextmanager
+    def continued(self, context: Context, *, write: bool) -> Iterator[Context]:
+        """Open another transaction for the caller, registry and request of ``context``."""
+        opened = self.database.write() if write else self.database.read()
+        with opened as tx:
+            inner = dataclasses.replace(context, tx=tx, now=self.clock(), after_commit=[])
+            yield inner
+        _run_all(inner.after_commit)
+
+    async def perform(self, unit: Callable[[], T], *, point_read: bool = False) -> T:
+        """
+        Run a unit of work from the asynchronous rim: the one place that decides where.
+
+        A point read on an embedded database costs less than a hop to a thread
+        and runs here; everything else hops once.
+        """
+        if point_read and self.database.inline_reads:
+            return unit()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, unit)
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="moorage")
+
+    def close(self) -> None:
+        """Finish running units and let go of files and connections."""
+        if "_threads" in self.__dict__:
+            self._threads.shutdown(wait=True)
+        self.database.close()
+
+    def random(self, count: int) -> bytes:
+        """Return that many random bytes."""
+        return os.urandom(count)
+
+
+def _run_all(actions: list[Callable[[], object]]) -> None:
+    for action in actions:
+        try:
+            action()
+        except OSError:
+            # The rows are durable and the answer stands; what is left behind is
+            # unreferenced bytes, which a sweep finds again.
+            _log.exception("after_commit_failed")

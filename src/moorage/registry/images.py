@@ -1,0 +1,274 @@
+"""Images: stored manifests and the tags that point to them. One `put` and one `delete` for every door."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from moorage.domain import filters
+from moorage.domain.errors import (
+    ImageDigestDoesNotMatch,
+    ImageNotFound,
+    ImageReferencedByManifestList,
+    ImageTagAlreadyExists,
+    LimitExceeded,
+    ReferencedImagesNotFound,
+    RequiredLayersNotFound,
+)
+from moorage.domain.manifests import MANIFEST_TYPES, Manifest
+from moorage.domain.names import Digest, Tag
+from moorage.registry import layers, repositories
+from moorage.registry.tables import edges, manifests, tags
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.registry.core import Context
+    from moorage.registry.repositories import Repository
+
+MAX_TAGS_PER_IMAGE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One stored manifest, as it is served."""
+
+    digest: Digest
+    media_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """What `put` did."""
+
+    digest: Digest
+    unchanged: bool
+    """The very same image was there, under this tag if one was given."""
+
+
+_BY_DIGEST = sa.select(manifests.c.digest, manifests.c.media_type, manifests.c.body).where(
+    manifests.c.repository_id == sa.bindparam("repository"), manifests.c.digest == sa.bindparam("reference")
+)
+_BY_TAG = (
+    sa.select(manifests.c.digest, manifests.c.media_type, manifests.c.body)
+    .join_from(
+        tags,
+        manifests,
+        sa.and_(manifests.c.repository_id == tags.c.repository_id, manifests.c.digest == tags.c.digest),
+    )
+    .where(tags.c.repository_id == sa.bindparam("repository"), tags.c.name == sa.bindparam("reference"))
+)
+_DIGEST_OF_TAG = sa.select(tags.c.digest).where(
+    tags.c.repository_id == sa.bindparam("repository"), tags.c.name == sa.bindparam("reference")
+)
+_EXISTS = sa.select(sa.literal(1)).where(
+    manifests.c.repository_id == sa.bindparam("repository"), manifests.c.digest == sa.bindparam("reference")
+)
+
+
+def find(ctx: Context, repository: Repository, reference: Tag | Digest) -> Image | None:
+    """Return the image that a tag points to or that has a digest, or None."""
+    statement = _BY_DIGEST if isinstance(reference, Digest) else _BY_TAG
+    row = ctx.tx.execute(statement, {"repository": repository.id, "reference": reference}).first()
+    return None if row is None else Image(Digest(row.digest), row.media_type, row.body)
+
+
+def get(ctx: Context, repository: Repository, reference: Tag | Digest) -> Image:
+    """Return the image; raise `ImageNotFound`."""
+    image = find(ctx, repository, reference)
+    if image is None:
+        raise not_found(repository, reference)
+    return image
+
+
+def not_found(repository: Repository, reference: Tag | Digest) -> ImageNotFound:
+    """Return the failure for a reference that leads nowhere."""
+    is_digest = isinstance(reference, Digest)
+    return ImageNotFound(
+        digest=reference if is_digest else None,
+        tag=None if is_digest else reference,
+        name=repository.name,
+        registry_id=repository.registry_id,
+    )
+
+
+def digest_of_tag(ctx: Context, repository: Repository, tag: str) -> Digest | None:
+    """Return the digest that a tag points to."""
+    found = ctx.tx.execute(_DIGEST_OF_TAG, {"repository": repository.id, "reference": tag}).scalar()
+    return None if found is None else Digest(found)
+
+
+def exists(ctx: Context, repository: Repository, digest: str) -> bool:
+    """Tell whether the repository has the image."""
+    return ctx.tx.execute(_EXISTS, {"repository": repository.id, "reference": digest}).first() is not None
+
+
+def tags_of(ctx: Context, repository: Repository, digest: str) -> list[str]:
+    """Return the tags of an image, in order."""
+    named = sa.select(tags.c.name).where(tags.c.repository_id == repository.id, tags.c.digest == digest)
+    return list(ctx.tx.execute(named.order_by(tags.c.name)).scalars())
+
+
+# --- put ---------------------------------------------------------------------------
+
+
+def put(
+    ctx: Context, repository: Repository, manifest: Manifest, *, tag: Tag | None = None, digest: Digest | None = None
+) -> Put:
+    """
+    Store a manifest, and point a tag at it if one is given.
+
+    Raises `ImageDigestDoesNotMatch`, `ImageTagAlreadyExists` (the tag is
+    immutable and stands on another image), `RequiredLayersNotFound`,
+    `ReferencedImagesNotFound` or `LimitExceeded`; then nothing is stored.
+    """
+    computed = Digest.of(manifest.body, digest.algorithm if digest else "sha256")
+    if digest is not None and digest != computed:
+        raise ImageDigestDoesNotMatch(digest=digest, name=repository.name, registry_id=repository.registry_id)
+    repositories.lock(ctx, repository)
+    stored = exists(ctx, repository, computed)
+    before = digest_of_tag(ctx, repository, tag) if tag is not None else None
+    if stored and tag is not None and before == computed:
+        return Put(computed, unchanged=True)
+    if tag is not None and before is not None and is_immutable(repository, tag):
+        raise ImageTagAlreadyExists(tag=tag, name=repository.name)
+    if not stored:
+        _require_content(ctx, repository, manifest)
+        _insert(ctx, repository, manifest, computed)
+    if tag is not None:
+        _point(ctx, repository, tag, computed, before)
+    return Put(computed, unchanged=stored and tag is None)
+
+
+def is_immutable(repository: Repository, tag: str) -> bool:
+    """Tell whether a tag, once set, stays where it is (``imageTagMutability`` and its exclusion filters)."""
+    excluded = any(filters.matches_tag_filter(pattern, tag) for pattern in repository.mutability_filters)
+    return repository.tag_mutability.startswith("IMMUTABLE") != excluded
+
+
+def _require_content(ctx: Context, repository: Repository, manifest: Manifest) -> None:
+    where = {"name": repository.name, "registry_id": repository.registry_id}
+    if absent := layers.missing(ctx, repository, manifest.required_layers):
+        raise RequiredLayersNotFound(digests=", ".join(absent), **where)
+    children = manifest.required_images
+    present: set[str] = set()
+    for batch in layers.batches(children):
+        found = sa.select(manifests.c.digest).where(
+            manifests.c.repository_id == repository.id, manifests.c.digest.in_(batch)
+        )
+        present.update(ctx.tx.execute(found).scalars())
+    if lost := [digest for digest in children if digest not in present]:
+        raise ReferencedImagesNotFound(digests=", ".join(lost), **where)
+
+
+def _insert(ctx: Context, repository: Repository, manifest: Manifest, digest: Digest) -> None:
+    ctx.tx.execute(
+        sa.insert(manifests).values(
+            repository_id=repository.id,
+            digest=digest,
+            media_type=manifest.media_type,
+            artifact_type=manifest.artifact_type,
+            subject=manifest.subject.digest if manifest.subject else None,
+            image_size=_image_size(ctx, repository, manifest),
+            pushed_at=ctx.now,
+            tagged=False,
+            body=manifest.body,
+        )
+    )
+    rows = [{"repository_id": repository.id, "parent": digest, **edge} for edge in _edges(manifest)]
+    if rows:
+        ctx.tx.execute(sa.insert(edges), rows)
+    described = [*([manifest.config] if manifest.config else []), *manifest.layers]
+    layers.learn_media_types(ctx, repository, {d.digest: d.media_type for d in described}.items())
+
+
+def _edges(manifest: Manifest) -> list[dict[str, str]]:
+    named = [{"child": digest, "kind": "layer"} for digest in manifest.required_layers]
+    named += [{"child": digest, "kind": "image"} for digest in manifest.required_images]
+    if manifest.subject:
+        named.append({"child": manifest.subject.digest, "kind": "subject"})
+    return named
+
+
+def _image_size(ctx: Context, repository: Repository, manifest: Manifest) -> int:
+    """Return the declared size of an image; of an index, that of its largest child (DescribeImages)."""
+    children = [d.digest for d in manifest.children if d.media_type in MANIFEST_TYPES]
+    sizes = [manifest.size]
+    for batch in layers.batches(children):
+        largest = sa.select(sa.func.max(manifests.c.image_size)).where(
+            manifests.c.repository_id == repository.id, manifests.c.digest.in_(batch)
+        )
+        sizes.append(ctx.tx.execute(largest).scalar() or 0)
+    return max(sizes)
+
+
+def _point(ctx: Context, repository: Repository, tag: Tag, digest: Digest, before: Digest | None) -> None:
+    count = sa.select(sa.func.count()).where(tags.c.repository_id == repository.id, tags.c.digest == digest)
+    if ctx.tx.execute(count).scalar_one() >= MAX_TAGS_PER_IMAGE:
+        raise LimitExceeded(reason=f"The maximum number of tags per image ({MAX_TAGS_PER_IMAGE}) has been exceeded")
+    dialect = postgresql if ctx.tx.dialect.name == "postgresql" else sqlite
+    values = {"repository_id": repository.id, "name": tag, "digest": digest, "tagged_at": ctx.now}
+    moved = {"digest": digest, "tagged_at": ctx.now}
+    ctx.tx.execute(
+        dialect.insert(tags).values(values).on_conflict_do_update(index_elements=["repository_id", "name"], set_=moved)
+    )
+    _note_tagged(ctx, repository, digest, tagged=True)
+    if before is not None:
+        _note_tagged(ctx, repository, before, tagged=bool(tags_of(ctx, repository, before)))
+
+
+def _note_tagged(ctx: Context, repository: Repository, digest: str, *, tagged: bool) -> None:
+    # Kept on the row (under the repository's lock) so that untagged images are
+    # listed from an index, however many tagged ones there are.
+    ctx.tx.execute(
+        sa.update(manifests)
+        .where(manifests.c.repository_id == repository.id, manifests.c.digest == digest)
+        .values(tagged=tagged)
+    )
+
+
+# --- delete ------------------------------------------------------------------------
+
+
+def delete(ctx: Context, repository: Repository, digest: Digest) -> list[str]:
+    """
+    Delete an image with all its tags, and return those.
+
+    Raises `ImageNotFound`, or `ImageReferencedByManifestList` while an index
+    of the repository names it.
+    """
+    repositories.lock(ctx, repository)
+    if not exists(ctx, repository, digest):
+        raise not_found(repository, digest)
+    _require_unreferenced(ctx, repository, digest)
+    names = tags_of(ctx, repository, digest)
+    ctx.tx.execute(
+        sa.delete(manifests).where(manifests.c.repository_id == repository.id, manifests.c.digest == digest)
+    )
+    return names
+
+
+def untag(ctx: Context, repository: Repository, tag: Tag) -> Digest:
+    """Remove a tag, and with its last tag the image (BatchDeleteImage); return the digest it pointed to."""
+    repositories.lock(ctx, repository)
+    digest = digest_of_tag(ctx, repository, tag)
+    if digest is None:
+        raise not_found(repository, tag)
+    if tags_of(ctx, repository, digest) == [tag]:
+        delete(ctx, repository, digest)
+    else:
+        ctx.tx.execute(sa.delete(tags).where(tags.c.repository_id == repository.id, tags.c.name == tag))
+    return digest
+
+
+def _require_unreferenced(ctx: Context, repository: Repository, digest: Digest) -> None:
+    naming = sa.select(edges.c.parent).where(
+        edges.c.repository_id == repository.id, edges.c.child == digest, edges.c.kind == "image"
+    )
+    parents: Sequence[Any] = ctx.tx.execute(naming.order_by(edges.c.parent)).scalars().all()
+    if parents:
+        raise ImageReferencedByManifestList(parents=", ".join(parents))

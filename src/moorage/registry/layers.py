@@ -1,0 +1,127 @@
+"""Layers as a repository sees them: config and layer blobs, each linked to the repositories that may see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+
+from moorage.domain.errors import LayerInaccessible, LayerNotFound, LayerReferenced
+from moorage.domain.names import Digest
+from moorage.registry import repositories
+from moorage.registry.tables import blobs, edges, repository_blobs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from moorage.registry.core import Context
+    from moorage.registry.repositories import Repository
+
+URL_LIFETIME: Final = 3600
+"""Seconds for which a download URL can be used."""
+
+_BATCH: Final = 500
+"""Values in one IN list: well under the parameter limits of every database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A stored blob that a repository may see."""
+
+    digest: Digest
+    size: int
+    """Length in bytes."""
+    location: str
+    media_type: str | None
+    """As the first manifest that named it said; unknown before that."""
+
+
+_FIND = (
+    sa.select(blobs.c.digest, blobs.c.size, blobs.c.location, repository_blobs.c.media_type)
+    .join_from(repository_blobs, blobs, repository_blobs.c.digest == blobs.c.digest)
+    .where(
+        repository_blobs.c.repository_id == sa.bindparam("repository"),
+        repository_blobs.c.digest == sa.bindparam("wanted"),
+    )
+)
+
+
+def find(ctx: Context, repository_id: str, digest: str) -> Layer | None:
+    """Return the layer, or None if the repository does not have it."""
+    row = ctx.tx.execute(_FIND, {"repository": repository_id, "wanted": digest}).first()
+    return None if row is None else Layer(Digest(row.digest), row.size, row.location, row.media_type)
+
+
+def get(ctx: Context, repository: Repository, digest: str) -> Layer:
+    """Return the layer; raise `LayerNotFound`."""
+    layer = find(ctx, repository.id, digest)
+    if layer is None:
+        raise LayerNotFound(digest=digest, name=repository.name, registry_id=repository.registry_id)
+    return layer
+
+
+def unlink(ctx: Context, repository: Repository, layer: Layer) -> None:
+    """Take a layer away from a repository; raise `LayerReferenced` while an image of it needs the layer."""
+    repositories.lock(ctx, repository)
+    if _is_referenced(ctx, repository, layer.digest):
+        raise LayerReferenced(digest=layer.digest)
+    ctx.tx.execute(
+        sa.delete(repository_blobs).where(
+            repository_blobs.c.repository_id == repository.id, repository_blobs.c.digest == layer.digest
+        )
+    )
+
+
+def require_referenced(ctx: Context, repository: Repository, digest: str) -> None:
+    """Raise `LayerInaccessible` unless an image of the repository refers to the layer."""
+    if not _is_referenced(ctx, repository, digest):
+        raise LayerInaccessible(digest=digest, name=repository.name, registry_id=repository.registry_id)
+
+
+def _is_referenced(ctx: Context, repository: Repository, digest: str) -> bool:
+    naming = sa.select(edges.c.parent).where(
+        edges.c.repository_id == repository.id, edges.c.child == digest, edges.c.kind == "layer"
+    )
+    return ctx.tx.execute(naming.limit(1)).first() is not None
+
+
+def missing(ctx: Context, repository: Repository, wanted: Sequence[Digest]) -> list[Digest]:
+    """Return those of the digests that the repository does not have, in the order given."""
+    present: set[str] = set()
+    for batch in batches(wanted):
+        found = sa.select(repository_blobs.c.digest).where(
+            repository_blobs.c.repository_id == repository.id, repository_blobs.c.digest.in_(batch)
+        )
+        present.update(ctx.tx.execute(found).scalars())
+    return [digest for digest in wanted if digest not in present]
+
+
+def learn_media_types(ctx: Context, repository: Repository, types: Iterable[tuple[str, str]]) -> None:
+    """Record the media types of layers (digest, type) where none is known yet."""
+    unknown = sa.and_(
+        repository_blobs.c.repository_id == repository.id,
+        repository_blobs.c.digest == sa.bindparam("wanted"),
+        repository_blobs.c.media_type.is_(None),
+    )
+    rows = [{"wanted": digest, "type": media_type} for digest, media_type in types]
+    if rows:
+        ctx.tx.execute(sa.update(repository_blobs).where(unknown).values(media_type=sa.bindparam("type")), rows)
+
+
+def batches(values: Sequence[Digest]) -> Iterable[Sequence[Digest]]:
+    """Yield the values in slices that fit one statement."""
+    return (values[i : i + _BATCH] for i in range(0, len(values), _BATCH))
+
+
+def download_url(ctx: Context, repository: Repository, layer: Layer) -> str:
+    """Return a URL that serves the layer's bytes to whoever holds it, for an hour."""
+    claims = {
+        "key": ctx.identity.access_key_id,
+        "registry": repository.registry_id,
+        "region": repository.region,
+        "repository": repository.id,
+        "digest": layer.digest,
+    }
+    token = ctx.registry.keyring.sign("download", claims, lifetime=URL_LIFETIME)
+    return f"{ctx.settings.base_url}/layers/{token}"

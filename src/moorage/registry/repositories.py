@@ -1,0 +1,240 @@
+"""Repositories: found, entered, created, listed, deleted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from moorage.domain import policies
+from moorage.domain.errors import (
+    InvalidParameter,
+    InvalidTagParameter,
+    RepositoryAlreadyExists,
+    RepositoryNotEmpty,
+    RepositoryNotFound,
+    TooManyTags,
+)
+from moorage.domain.names import RepositoryName, repository_arn
+from moorage.registry import paging
+from moorage.registry.auth import Need, authorize
+from moorage.registry.tables import manifests, repositories, uploads
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from moorage.registry.core import Context
+
+MUTABLE: Final = "MUTABLE"
+IMMUTABLE: Final = "IMMUTABLE"
+MAX_TAGS: Final = 50
+_MAX_TAG_KEY: Final = 128
+_MAX_TAG_VALUE: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """One row of repositories."""
+
+    id: str
+    registry_id: str
+    region: str
+    name: RepositoryName
+    created_at: datetime
+    tag_mutability: str
+    mutability_filters: tuple[str, ...]
+    tags: Mapping[str, str]
+    policy_text: str | None
+
+    @property
+    def arn(self) -> str:
+        """The repository's ARN."""
+        return repository_arn(self.region, self.registry_id, self.name)
+
+    @property
+    def policy(self) -> policies.Policy | None:
+        """The repository policy, compiled."""
+        return None if self.policy_text is None else _compiled(self.policy_text)
+
+
+@lru_cache(maxsize=1024)
+def _compiled(text: str) -> policies.Policy:
+    return policies.parse(text, policies.Kind.REPOSITORY)
+
+
+_COLUMNS = (
+    repositories.c.id,
+    repositories.c.name,
+    repositories.c.created_at,
+    repositories.c.tag_mutability,
+    repositories.c.mutability_filters,
+    repositories.c.resource_tags,
+    repositories.c.policy,
+)
+_OF_REGISTRY = sa.and_(
+    repositories.c.account_id == sa.bindparam("account"), repositories.c.region == sa.bindparam("in_region")
+)
+_FIND = sa.select(*_COLUMNS).where(_OF_REGISTRY, repositories.c.name == sa.bindparam("named"))
+_PAGE = (
+    sa.select(*_COLUMNS)
+    .where(_OF_REGISTRY, repositories.c.name > sa.bindparam("after"))
+    .order_by(repositories.c.name)
+    .limit(sa.bindparam("count"))
+)
+
+
+def _scope(ctx: Context) -> dict[str, Any]:
+    return {"account": ctx.registry_id, "in_region": ctx.region}
+
+
+def _of_row(ctx: Context, row: Any) -> Repository:
+    return Repository(
+        id=row.id,
+        registry_id=ctx.registry_id,
+        region=ctx.region,
+        name=RepositoryName(row.name),
+        created_at=row.created_at,
+        tag_mutability=row.tag_mutability,
+        mutability_filters=tuple(row.mutability_filters),
+        tags=row.resource_tags,
+        policy_text=row.policy,
+    )
+
+
+def find(ctx: Context, name: RepositoryName) -> Repository | None:
+    """Return the repository, or None. Decides nothing about access."""
+    row = ctx.tx.execute(_FIND, {**_scope(ctx), "named": name}).first()
+    return None if row is None else _of_row(ctx, row)
+
+
+def get(ctx: Context, name: RepositoryName) -> Repository:
+    """Return the repository; raise `RepositoryNotFound`. Decides nothing about access."""
+    found = find(ctx, name)
+    if found is None:
+        raise RepositoryNotFound(name=name, registry_id=ctx.registry_id)
+    return found
+
+
+def need(ctx: Context, action: str, name: RepositoryName) -> tuple[Need, Repository | None]:
+    """Return the permission to do ``action`` on a repository, with its policy and tags if it exists."""
+    found = find(ctx, name)
+    arn = repository_arn(ctx.region, ctx.registry_id, name)
+    return Need(action, arn, found.policy if found else None, found.tags if found else None), found
+
+
+def enter(ctx: Context, action: str, name: RepositoryName, *, push: bool = False) -> Repository:
+    """
+    Return the repository, if the caller may do ``action`` on it.
+
+    Access is decided before existence, so that who may not do it does not
+    learn whether it is there. With ``push``, a missing repository is created
+    where the installation allows that and the caller may create it.
+    """
+    needed, found = need(ctx, action, name)
+    authorize(ctx, needed)
+    if found is None and push and ctx.settings.creates_on_push:
+        authorize(ctx, Need("ecr:CreateRepository", needed.resource))
+        return create(ctx, name)
+    return found or get(ctx, name)
+
+
+def lock(ctx: Context, repository: Repository) -> None:
+    """Begin a write to a repository: alone until the transaction ends; raise `RepositoryNotFound` if it is gone."""
+    row = ctx.tx.execute(
+        sa.select(repositories.c.id).where(repositories.c.id == repository.id).with_for_update()
+    ).first()
+    if row is None:
+        raise RepositoryNotFound(name=repository.name, registry_id=repository.registry_id)
+
+
+def create(
+    ctx: Context,
+    name: RepositoryName,
+    *,
+    tag_mutability: str = MUTABLE,
+    mutability_filters: Sequence[str] = (),
+    tags: Sequence[Mapping[str, str]] = (),
+) -> Repository:
+    """Create a repository; raise `RepositoryAlreadyExists` if the name is taken. The caller has authorised it."""
+    checked = check_resource_tags(tags)
+    _check_filters(tag_mutability, mutability_filters)
+    if checked:
+        authorize(ctx, Need("ecr:TagResource", repository_arn(ctx.region, ctx.registry_id, name)))
+    values = {
+        "id": ctx.registry.new_id().replace("-", ""),
+        "account_id": ctx.registry_id,
+        "region": ctx.region,
+        "name": name,
+        "created_at": ctx.now,
+        "tag_mutability": tag_mutability,
+        "mutability_filters": list(mutability_filters),
+        "resource_tags": checked,
+    }
+    try:
+        with ctx.tx.begin_nested():
+            ctx.tx.execute(sa.insert(repositories).values(values))
+    except IntegrityError:
+        raise RepositoryAlreadyExists(name=name, registry_id=ctx.registry_id) from None
+    return get(ctx, name)
+
+
+def check_resource_tags(tags: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return resource tags as a mapping; raise `InvalidTagParameter` or `TooManyTags`."""
+    checked: dict[str, str] = {}
+    for tag in tags:
+        key, value = tag["Key"], tag["Value"]
+        fine = 1 <= len(key) <= _MAX_TAG_KEY and len(value) <= _MAX_TAG_VALUE
+        if not fine or key.lower().startswith("aws:") or key in checked:
+            raise InvalidTagParameter
+        checked[key] = value
+    if len(checked) > MAX_TAGS:
+        raise TooManyTags(limit=MAX_TAGS)
+    return checked
+
+
+def _check_filters(tag_mutability: str, filters: Sequence[str]) -> None:
+    excluding = tag_mutability.endswith("_WITH_EXCLUSION")
+    name = "ImageTagMutabilityExclusionFilters"
+    if filters and not excluding:
+        problem = f"{name} are not allowed when imageTagMutability is set as {tag_mutability}"
+        raise InvalidParameter("imageTagMutabilityExclusionFilters", problem)
+    if excluding and not filters:
+        problem = f"{name} can't be null when imageTagMutability is set as {tag_mutability}"
+        raise InvalidParameter("imageTagMutabilityExclusionFilters", problem)
+
+
+def page(ctx: Context, *, limit: int | None, next_token: str | None) -> paging.Page[Repository]:
+    """Return the next repositories of the registry, by name."""
+    after = paging.position(ctx, "repositories", next_token)
+    return page_after(ctx, limit=limit or paging.DEFAULT_PAGE, after=after[0] if after else "")
+
+
+def page_after(ctx: Context, *, limit: int, after: str) -> paging.Page[Repository]:
+    """Return the repositories whose names follow ``after``."""
+    rows = ctx.tx.execute(_PAGE, {**_scope(ctx), "after": after, "count": limit + 1}).all()
+    items = [_of_row(ctx, row) for row in rows[:limit]]
+    more = len(rows) > limit and items
+    return paging.Page(items, paging.token(ctx, "repositories", [items[-1].name]) if more else None)
+
+
+def delete(ctx: Context, repository: Repository, *, force: bool) -> None:
+    """Delete a repository, with ``force`` also its images; else raise `RepositoryNotEmpty` if it has any."""
+    lock(ctx, repository)
+    has_images = sa.select(manifests.c.digest).where(manifests.c.repository_id == repository.id).limit(1)
+    if not force and ctx.tx.execute(has_images).first() is not None:
+        raise RepositoryNotEmpty(name=repository.name, registry_id=repository.registry_id)
+    unfinished = sa.select(uploads.c.location).where(uploads.c.repository_id == repository.id)
+    blobs = ctx.registry.blobs
+    for location in ctx.tx.execute(unfinished).scalars().all():
+        ctx.after_commit.append(lambda location=location: blobs.delete(location))
+    ctx.tx.execute(sa.delete(repositories).where(repositories.c.id == repository.id))
+
+
+def set_policy(ctx: Context, repository: Repository, text: str | None) -> None:
+    """Store or remove the text of the repository policy (validated by the caller)."""
+    lock(ctx, repository)
+    ctx.tx.execute(sa.update(repositories).where(repositories.c.id == repository.id).values(policy=text))

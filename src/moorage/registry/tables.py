@@ -1,0 +1,163 @@
+"""
+The tables, and nothing else.
+
+Account and region are columns from the first migration. Times are whole
+microseconds since the epoch: they sort, they fit 64 bits, and they are the
+same on every database.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Dialect
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class Instant(sa.TypeDecorator[datetime]):
+    """An aware datetime, stored as whole microseconds since the epoch."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 (SQLAlchemy's signature)
+        """Return what the database stores."""
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy's signature)
+        """Return what the program works with."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _repository_id() -> sa.Column[str]:
+    return sa.Column(
+        "repository_id", sa.String(32), sa.ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True
+    )
+
+
+access_keys = sa.Table(
+    "access_keys",
+    metadata,
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("account_id", sa.String(12), nullable=False),
+    sa.Column("principal_arn", sa.String(2048), nullable=False),
+    sa.Column("user_id", sa.String(128), nullable=False),
+    sa.Column("secret", sa.LargeBinary, nullable=False),
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    comment="Who may sign. The secret is encrypted with a key that is not in the database.",
+)
+
+repositories = sa.Table(
+    "repositories",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("account_id", sa.String(12), nullable=False),
+    sa.Column("region", sa.String(32), nullable=False),
+    sa.Column("name", sa.String(256), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("tag_mutability", sa.String(32), nullable=False),
+    sa.Column("mutability_filters", sa.JSON, nullable=False),
+    sa.Column("resource_tags", sa.JSON, nullable=False),
+    sa.Column("policy", sa.Text, nullable=True),
+    sa.UniqueConstraint("account_id", "region", "name"),
+)
+
+blobs = sa.Table(
+    "blobs",
+    metadata,
+    sa.Column("digest", sa.String(135), primary_key=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("location", sa.String(1024), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    comment="Bytes, once for the whole installation, and where they are.",
+)
+
+repository_blobs = sa.Table(
+    "repository_blobs",
+    metadata,
+    _repository_id(),
+    sa.Column("digest", sa.String(135), sa.ForeignKey("blobs.digest"), primary_key=True),
+    sa.Column("media_type", sa.String(1024), nullable=True),
+    sa.Column("linked_at", Instant, nullable=False),
+    sa.Index(None, "digest"),
+    comment="Who may see which layer.",
+)
+
+manifests = sa.Table(
+    "manifests",
+    metadata,
+    _repository_id(),
+    sa.Column("digest", sa.String(135), primary_key=True),
+    sa.Column("media_type", sa.String(255), nullable=False),
+    sa.Column("artifact_type", sa.String(1024), nullable=True),
+    sa.Column("subject", sa.String(135), nullable=True),
+    sa.Column("image_size", sa.BigInteger, nullable=False),
+    sa.Column("pushed_at", Instant, nullable=False),
+    sa.Column("tagged", sa.Boolean, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index(None, "repository_id", "pushed_at", "digest"),
+    sa.Index(None, "repository_id", "tagged", "digest"),
+    comment="Images: one stored manifest each, its bytes as they came.",
+)
+
+tags = sa.Table(
+    "tags",
+    metadata,
+    _repository_id(),
+    sa.Column("name", sa.String(300), primary_key=True),
+    sa.Column("digest", sa.String(135), nullable=False),
+    sa.Column("tagged_at", Instant, nullable=False),
+    sa.ForeignKeyConstraint(
+        ["repository_id", "digest"], ["manifests.repository_id", "manifests.digest"], ondelete="CASCADE"
+    ),
+    sa.Index(None, "repository_id", "digest", "name"),
+)
+
+edges = sa.Table(
+    "edges",
+    metadata,
+    _repository_id(),
+    sa.Column("parent", sa.String(135), primary_key=True),
+    sa.Column("child", sa.String(135), primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.ForeignKeyConstraint(
+        ["repository_id", "parent"], ["manifests.repository_id", "manifests.digest"], ondelete="CASCADE"
+    ),
+    sa.Index(None, "repository_id", "child", "kind"),
+    comment="What a manifest refers to: layer (config included), image (index to child), subject.",
+)
+
+uploads = sa.Table(
+    "uploads",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column(
+        "repository_id", sa.String(32), sa.ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False
+    ),
+    sa.Column("offset", sa.BigInteger, nullable=False),
+    sa.Column("parts", sa.Integer, nullable=False),
+    sa.Column("small_parts", sa.Integer, nullable=False),
+    sa.Column("last_part_small", sa.Boolean, nullable=False),
+    sa.Column("location", sa.String(1024), nullable=False),
+    sa.Column("touched_at", Instant, nullable=False),
+    sa.Index(None, "repository_id"),
+    sa.Index(None, "touched_at"),
+    comment="Layers on their way in.",
+)

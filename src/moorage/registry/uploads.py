@@ -1,0 +1,282 @@
+"""
+Layers on their way in: begun, appended to, finished or given up.
+
+Bytes go straight to the place where they will stay and are hashed on the way.
+The row says how many of them count: what a writer that was cut off left
+beyond that is overwritten by the next one. Two writers on one upload exclude
+each other by a lock of the store, and the row's offset is compared and
+swapped, so that any worker can go on where another ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Self
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from moorage.domain.errors import InvalidLayer, InvalidLayerPart, LimitExceeded, UploadBusy, UploadNotFound
+from moorage.domain.names import Digest, parse_upload_id
+from moorage.registry import layers, repositories
+from moorage.registry.hashing import HashState
+from moorage.registry.storage import Busy, Missing
+from moorage.registry.tables import blobs, repository_blobs, uploads
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.registry.core import Context
+    from moorage.registry.repositories import Repository
+    from moorage.registry.storage import Writer
+
+MIN_PART: Final = 5 * 1024 * 1024
+MAX_LAYER: Final = 52_000 * 1024 * 1024
+MAX_PARTS: Final = 4_200
+PART_SIZE: Final = 10 * 1024 * 1024
+"""The part size that InitiateLayerUpload advises, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """How far an upload has come."""
+
+    id: str
+    offset: int
+    """Bytes received and kept."""
+    parts: int
+    small_parts: int
+    """Parts under 5 MiB among all but the last."""
+    last_part_small: bool
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A completed upload."""
+
+    digest: Digest
+    already_there: bool
+    """The repository had the layer before."""
+
+
+def begin(ctx: Context, repository: Repository) -> Upload:
+    """Open an upload to the repository."""
+    upload_id = ctx.registry.new_id()
+    upload = Upload(upload_id, 0, 0, 0, False, ctx.registry.blobs.new_location(upload_id))
+    ctx.tx.execute(
+        sa.insert(uploads).values(
+            id=upload.id,
+            repository_id=repository.id,
+            offset=0,
+            parts=0,
+            small_parts=0,
+            last_part_small=False,
+            location=upload.location,
+            touched_at=ctx.now,
+        )
+    )
+    return upload
+
+
+_FIND = sa.select(uploads).where(
+    uploads.c.id == sa.bindparam("upload"),
+    uploads.c.repository_id == sa.bindparam("repository"),
+    uploads.c.touched_at > sa.bindparam("oldest", type_=uploads.c.touched_at.type),
+)
+
+
+def find(ctx: Context, repository: Repository, upload_id: str) -> Upload:
+    """Return the upload; raise `UploadNotFound` if the repository has none of that id (any more)."""
+    parse_upload_id(upload_id, name=repository.name, registry_id=repository.registry_id)
+    oldest = ctx.now - timedelta(hours=ctx.settings.upload_expiry_hours)
+    row = ctx.tx.execute(_FIND, {"upload": upload_id, "repository": repository.id, "oldest": oldest}).first()
+    if row is None:
+        raise UploadNotFound(upload_id=upload_id, name=repository.name, registry_id=repository.registry_id)
+    return Upload(row.id, row.offset, row.parts, row.small_parts, row.last_part_small, row.location)
+
+
+def cancel(ctx: Context, repository: Repository, upload_id: str) -> None:
+    """Give an upload up and discard its bytes; raise `UploadNotFound`."""
+    upload = find(ctx, repository, upload_id)
+    ctx.tx.execute(sa.delete(uploads).where(uploads.c.id == upload.id))
+    ctx.registry.hash_states.forget(upload.id)
+    ctx.after_commit.append(lambda: ctx.registry.blobs.delete(upload.location))
+
+
+class Appender:
+    """
+    The one writer of an upload, from `open` to `close`.
+
+    Works in transactions of its own, never holding one while bytes move.
+    Nothing counts until `commit` or `finish` has returned.
+    """
+
+    def __init__(self, ctx: Context, repository: Repository, upload: Upload, writer: Writer) -> None:
+        self._ctx = ctx
+        self._repository = repository
+        self.upload = upload
+        self._writer = writer
+        self.offset = upload.offset
+        self._state = ctx.registry.hash_states.get(upload.id, upload.offset)
+
+    @classmethod
+    def open(cls, ctx: Context, repository: Repository, upload_id: str) -> Self:
+        """Take the upload's lock and stand at its end; raise `UploadNotFound` or `UploadBusy`."""
+        with ctx.read() as before:
+            location = find(before, repository, upload_id)
+        # The row is read again under the lock: another writer may have moved it.
+        writer = _open_writer(ctx, repository, location)
+        try:
+            with ctx.read() as inside:
+                upload = find(inside, repository, upload_id)
+            if upload.offset != location.offset:
+                raise UploadBusy(upload_id=upload_id)
+            return cls(ctx, repository, upload, writer)
+        except BaseException:
+            writer.close()
+            raise
+
+    def require_offset(self, first_byte: int) -> None:
+        """Raise `InvalidLayerPart` unless the next byte is ``first_byte``."""
+        if first_byte != self.offset:
+            raise InvalidLayerPart(
+                given=first_byte,
+                expected=self.offset,
+                upload_id=self.upload.id,
+                name=self._repository.name,
+                registry_id=self._repository.registry_id,
+            )
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append bytes to the store and to the digest; raise `LimitExceeded` beyond the longest layer."""
+        if self.offset + len(data) > MAX_LAYER:
+            raise LimitExceeded(reason=f"A layer may have at most {MAX_LAYER} bytes")
+        self._writer.write(data)
+        if self._state.offset == self.offset:
+            self._state.sha256.update(data)
+            self._state = HashState(self.offset + len(data), self._state.sha256)
+        self.offset += len(data)
+
+    def commit(self) -> Upload:
+        """Count the bytes written as one part, and return how far the upload has come."""
+        after = _with_part(self.upload, self.offset)
+        with self._ctx.write() as ctx:
+            changed = ctx.tx.execute(
+                sa.update(uploads)
+                .where(uploads.c.id == self.upload.id, uploads.c.offset == self.upload.offset)
+                .values(
+                    offset=after.offset,
+                    parts=after.parts,
+                    small_parts=after.small_parts,
+                    last_part_small=after.last_part_small,
+                    touched_at=ctx.now,
+                )
+            )
+            if changed.rowcount != 1:
+                raise UploadNotFound(
+                    upload_id=self.upload.id, name=self._repository.name, registry_id=self._repository.registry_id
+                )
+        if self._state.offset == self.offset:
+            self._ctx.registry.hash_states.put(self.upload.id, self._state)
+        self.upload = after
+        return after
+
+    def finish(self, wanted: Sequence[str]) -> Finished:
+        """
+        Make the layer: its digest must be one of ``wanted``, else `InvalidLayer` and nothing has changed.
+
+        When this returns, bytes, name and rows are durable.
+        """
+        digest = self._matching_digest(wanted)
+        self._writer.sync()
+        with self._ctx.write() as ctx:
+            repositories.lock(ctx, self._repository)
+            self._take_upload(ctx)
+            stored = _store_blob(ctx, digest, self.offset, self.upload.location)
+            linked = _link(ctx, self._repository.id, digest)
+            if not stored:
+                # Somebody stored the same bytes before: theirs stay, ours go.
+                location = self.upload.location
+                ctx.after_commit.append(lambda: ctx.registry.blobs.delete(location))
+        self._ctx.registry.hash_states.forget(self.upload.id)
+        return Finished(digest, already_there=not linked)
+
+    def close(self) -> None:
+        """Let the next writer in; bytes that were not committed are void."""
+        self._writer.close()
+
+    def _take_upload(self, ctx: Context) -> None:
+        taken = ctx.tx.execute(
+            sa.delete(uploads).where(uploads.c.id == self.upload.id, uploads.c.offset == self.upload.offset)
+        )
+        if taken.rowcount != 1:
+            raise UploadNotFound(
+                upload_id=self.upload.id, name=self._repository.name, registry_id=self._repository.registry_id
+            )
+
+    def _matching_digest(self, wanted: Sequence[str]) -> Digest:
+        for algorithm in dict.fromkeys(text.partition(":")[0] for text in wanted):
+            if algorithm not in {"sha256", "sha512"}:
+                continue
+            digest = self._digest(algorithm)
+            if digest in wanted:
+                return digest
+        raise InvalidLayer
+
+    def _digest(self, algorithm: str) -> Digest:
+        if algorithm == "sha256":
+            start, running = self._state.offset, self._state.sha256.copy()
+        else:
+            start, running = 0, hashlib.new(algorithm)
+        for piece in self._ctx.registry.blobs.read(self.upload.location, start, self.offset):
+            running.update(piece)
+        return Digest(f"{algorithm}:{running.hexdigest()}")
+
+
+def _open_writer(ctx: Context, repository: Repository, upload: Upload) -> Writer:
+    try:
+        return ctx.registry.blobs.open(upload.location, upload.offset)
+    except Busy:
+        raise UploadBusy(upload_id=upload.id) from None
+    except Missing:
+        raise UploadNotFound(
+            upload_id=upload.id, name=repository.name, registry_id=repository.registry_id
+        ) from None
+
+
+def _with_part(upload: Upload, offset: int) -> Upload:
+    """Return the upload with one more part, ending at ``offset``."""
+    return Upload(
+        id=upload.id,
+        offset=offset,
+        parts=upload.parts + 1,
+        small_parts=upload.small_parts + upload.last_part_small,
+        last_part_small=offset - upload.offset < MIN_PART,
+        location=upload.location,
+    )
+
+
+def _insert_if_absent(ctx: Context, table: sa.Table, values: dict[str, object]) -> bool:
+    dialect = postgresql if ctx.tx.dialect.name == "postgresql" else sqlite
+    return bool(ctx.tx.execute(dialect.insert(table).values(values).on_conflict_do_nothing()).rowcount)
+
+
+def _store_blob(ctx: Context, digest: Digest, size: int, location: str) -> bool:
+    return _insert_if_absent(
+        ctx, blobs, {"digest": digest, "size": size, "location": location, "created_at": ctx.now}
+    )
+
+
+def _link(ctx: Context, repository_id: str, digest: Digest) -> bool:
+    return _insert_if_absent(
+        ctx, repository_blobs, {"repository_id": repository_id, "digest": digest, "linked_at": ctx.now}
+    )
+
+
+def mount(ctx: Context, repository: Repository, layer: layers.Layer) -> None:
+    """Let the repository see a layer that another one has: one row, no bytes."""
+    repositories.lock(ctx, repository)
+    _link(ctx, repository.id, layer.digest)

@@ -1,0 +1,164 @@
+"""A real server in a process of its own, for tests that speak to it over a socket."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import boto3
+import urllib3
+from botocore.config import Config
+
+from moorage.installation import AccessKey, read_root_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ACCOUNT = "123456789012"
+REGION = "eu-west-1"
+MOORAGE = [sys.executable, "-c", "from moorage.cli import main; main()"]
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def clean_environment(**extra: str) -> dict[str, str]:
+    """Return the environment without anything that would configure Moorage or an AWS client."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "MOORAGE_"))}
+    # Nothing here may ask a metadata service for credentials.
+    return kept | {"AWS_EC2_METADATA_DISABLED": "true", **extra}
+
+
+@dataclass
+class Server:
+    """A running ``moorage serve``."""
+
+    process: subprocess.Popen[str]
+    port: int
+    data: Path
+    ready_line: str
+    http: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(maxsize=32, retries=False))
+    log: list[str] = field(default_factory=list)
+    reader: threading.Thread = field(default_factory=threading.Thread)
+
+    @property
+    def host(self) -> str:
+        """Host and port, as docker names a registry."""
+        return f"localhost:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return f"http://{self.host}"
+
+    @property
+    def key(self) -> AccessKey:
+        """The root access key."""
+        key = read_root_key(self.data, ACCOUNT)
+        assert key is not None
+        return key
+
+    def client(self, service: str = "ecr", **options: Any) -> Any:
+        """Return an unmodified boto3 client of this server."""
+        given = {
+            "endpoint_url": self.url,
+            "region_name": REGION,
+            "aws_access_key_id": self.key.access_key_id,
+            "aws_secret_access_key": self.key.secret_access_key,
+            "config": Config(retries={"total_max_attempts": 1}),
+        }
+        return boto3.session.Session().client(service, **(given | options))
+
+    def token(self, **options: Any) -> str:
+        """Return the value that goes behind ``Basic``: base64 of ``AWS:<password>``."""
+        data = self.client(**options).get_authorization_token()["authorizationData"]
+        token: str = data[0]["authorizationToken"]
+        return token
+
+    def password(self) -> str:
+        """Return the docker password."""
+        return base64.b64decode(self.token()).decode().partition(":")[2]
+
+    def request(
+        self, method: str, path: str, *, token: str | None = None, headers: dict[str, str] | None = None, body: Any = None
+    ) -> urllib3.BaseHTTPResponse:
+        """Send one request, by default with a good token."""
+        given = {"Authorization": f"Basic {token or self.token()}"} | (headers or {})
+        return self.http.request(method, self.url + path, headers=given, body=body, redirect=False)
+
+    def anonymous(self, method: str, path: str, *, headers: dict[str, str] | None = None, body: Any = None) -> Any:
+        """Send one request without a credential."""
+        return self.http.request(method, self.url + path, headers=headers or {}, body=body, redirect=False)
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment that ``eval "$(moorage env)"`` makes."""
+        return clean_environment(
+            AWS_ENDPOINT_URL_ECR=self.url,
+            AWS_ENDPOINT_URL_STS=self.url,
+            AWS_ACCESS_KEY_ID=self.key.access_key_id,
+            AWS_SECRET_ACCESS_KEY=self.key.secret_access_key,
+            AWS_REGION=REGION,
+            AWS_DEFAULT_REGION=REGION,
+        )
+
+    def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
+        """Signal the server and wait for its end."""
+        self.process.send_signal(sign)
+        status = self.process.wait(timeout=90)
+        self.reader.join(timeout=30)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        self.http.clear()
+        return status
+
+
+def start(data: Path, *flags: str, port: int | None = None, workers: int = 2) -> Server:
+    """Start a server and wait for its ready line."""
+    port = port or free_port()
+    command = [*MOORAGE, "serve", "--data", str(data), "--port", str(port), "--workers", str(workers)]
+    command += ["--account-id", ACCOUNT, "--region", REGION, *flags]
+    process = subprocess.Popen(  # noqa: S603 (our own command)
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment()
+    )
+    log: list[str] = []
+    assert process.stdout is not None
+    assert process.stderr is not None
+    reader = threading.Thread(target=_drain, args=(process.stderr, log), daemon=True)
+    reader.start()
+    line = process.stdout.readline()
+    if not line:
+        process.wait(timeout=30)
+        reader.join(timeout=30)
+        process.stdout.close()
+        raise RuntimeError(f"the server did not start: {''.join(log)}")
+    return Server(process, port, data, line.strip(), log=log, reader=reader)
+
+
+def _drain(stream: IO[str], log: list[str]) -> None:
+    with stream:
+        log.extend(stream)
+
+
+@contextlib.contextmanager
+def running(data: Path, *flags: str, workers: int = 2, port: int | None = None) -> Iterator[Server]:
+    """Run a server for the length of a block."""
+    server = start(data, *flags, workers=workers, port=port)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.stop()

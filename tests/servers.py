@@ -81,7 +81,8 @@ class Server:
             "aws_secret_access_key": self.key.secret_access_key,
             "config": Config(retries={"total_max_attempts": 1}),
         }
-        return boto3.session.Session().client(service, **(given | options))
+        session: Any = boto3.session.Session()
+        return session.client(service, **(given | options))
 
     def token(self, **options: Any) -> str:
         """Return the value that goes behind ``Basic``: base64 of ``AWS:<password>``."""

@@ -30,7 +30,7 @@ class SettingsError(ValueError):
 class Settings:
     """What one installation of Moorage is told."""
 
-    data: Path = dataclasses.field(default_factory=lambda: default_data())
+    data: Path = dataclasses.field(default_factory=lambda: default_data())  # noqa: PLW0108 (defined below)
     """Folder of the database, the layers, the master key and the root access key."""
 
     host: str = "127.0.0.1"
@@ -66,6 +66,9 @@ class Settings:
     create_on_push: bool = False
     """Create a missing repository when somebody who may do so pushes to it. On with ``dev``."""
 
+    sparse_manifests: bool = False
+    """Accept manifests whose layers or images are not here (sparse indexes, mirrors of parts)."""
+
     log_level: str = "info"
     """``debug``, ``info``, ``warning`` or ``error``."""
 
@@ -90,9 +93,7 @@ class Settings:
                 raise SettingsError(problem)
 
     @classmethod
-    def load(
-        cls, given: Mapping[str, Any], environ: Mapping[str, str] | None = None, file: Path | None = None
-    ) -> Self:
+    def load(cls, given: Mapping[str, Any], environ: Mapping[str, str] | None = None, file: Path | None = None) -> Self:
         """
         Gather settings from flags (``given``; None means not given), environment and TOML file.
 
@@ -122,7 +123,7 @@ class Settings:
 
     def registry_host(self, registry_id: str, region: str) -> str:
         """Return the host (and port) that docker clients use for one registry."""
-        scheme, _, host = self.base_url.partition("://")
+        host = self.base_url.partition("://")[2]
         if self.domain is None:
             return host
         _, colon, port = host.rpartition(":")

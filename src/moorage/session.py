@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import botocore.session
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 
 from moorage import app, installation
 from moorage.config import Settings
@@ -76,22 +77,29 @@ class Session:
             options["aws_secret_access_key"] = key.secret_access_key
         client = self._botocore.create_client(service_name, **options)
         if self._registry is not None:
-            client.meta.events.register(f"before-send.{service_name}", self._answer)
+            # The stubs know only hooks that answer nothing; this one may answer (botocore.endpoint).
+            client.meta.events.register(f"before-send.{service_name}", cast("Any", self._answer))
         return client
 
     def _answer(self, request: AWSPreparedRequest, **_named: Any) -> AWSResponse:
         """Answer botocore's request instead of its HTTP session (the ``before-send`` hook)."""
         if self._registry is None:
             raise RuntimeError("this session has been closed")
-        body = request.body if isinstance(request.body, bytes) else (request.body or "").encode()
-        answer = app.answer_in_process(self._registry, str(request.method), request.url, _texts(request.headers), body)
-        return AWSResponse(request.url, answer.status_code, answer.headers, _Raw(bytes(answer.body)))
+        headers = _texts(cast("Mapping[str, str | bytes]", request.headers))
+        answer = app.answer_in_process(self._registry, str(request.method), request.url, headers, _body(request.body))
+        received = HTTPHeaders.from_pairs(answer.headers.items())
+        return AWSResponse(request.url, answer.status_code, received, _Raw(bytes(answer.body)))
 
     def close(self) -> None:
         """Let go of the data folder."""
         if self._registry is not None:
             self._registry.close()
             self._registry = None
+
+
+def _body(body: Any) -> bytes:
+    """Return the body that botocore would send: of this API always text or bytes."""
+    return body.encode() if isinstance(body, str) else bytes(body or b"")
 
 
 def _texts(headers: Mapping[str, str | bytes]) -> list[tuple[str, str]]:

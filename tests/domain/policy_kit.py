@@ -41,14 +41,14 @@ def policy(*statements: Mapping[str, Any], kind: Kind, version: str = "2012-10-1
 
 def on_repository(*statements: Mapping[str, Any]) -> Policy:
     """A repository policy; statements are allows of everything unless they say otherwise."""
-    return policy(*(STATEMENT | statement for statement in statements), kind=Kind.REPOSITORY)
+    return policy(*({**STATEMENT, **statement} for statement in statements), kind=Kind.REPOSITORY)
 
 
 def on_identity(*statements: Mapping[str, Any], kind: Kind = Kind.IDENTITY, name: str | None = None) -> Policy:
     """An identity policy; statements are allows of everything on everything unless they say otherwise."""
     return policy(
         *(
-            ({} if "NotResource" in statement else {"Resource": "*"}) | STATEMENT | statement
+            {**({} if "NotResource" in statement else {"Resource": "*"}), **STATEMENT, **statement}
             for statement in statements
         ),
         kind=kind,

@@ -97,7 +97,7 @@ def answer(registry: Registry, request: AwsRequest) -> Response:
         return _json(run(registry, request), 200, request.request_id)
     except Failure as failure:
         return _failed(failure, request.request_id)
-    except Exception:
+    except Exception:  # noqa: BLE001 (the last resort: logged whole, answered without details)
         _log.exception("internal_error", request_id=request.request_id, target=request.headers.get("x-amz-target"))
         body = {"__type": "ServerException", "message": "An internal error occurred"}
         return _json(body, 500, request.request_id, error="ServerException")
@@ -119,9 +119,7 @@ def run(registry: Registry, request: AwsRequest) -> dict[str, Any]:
         return shape.decode(model.parse_json(request.body))
 
     credential = request.credential(frozenset({"ecr"}))
-    result = invoke(
-        registry, operation, credential, arguments, request_id=request.request_id, facts=request.facts
-    )
+    result = invoke(registry, operation, credential, arguments, request_id=request.request_id, facts=request.facts)
     return shape.encode(result)
 
 

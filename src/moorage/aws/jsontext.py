@@ -29,7 +29,7 @@ def _brief(error: ValueError) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"byte {error.start} is not UTF-8"
     # Python's own advice on long numbers speaks of its settings: no matter of the caller's.
-    return "a number is too long" if "int string conversion" in str(error) else str(error)
+    return "a number is too long" if "integer string conversion" in str(error) else str(error)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def answer(registry: Registry, request: AwsRequest) -> Response:
         code = _CODES.get(failure.aws_code, failure.aws_code)
         status = 400 if isinstance(failure, UnknownOperation) else 403
         return _error(code, failure.message, status, request.request_id)
-    except Exception:
+    except Exception:  # noqa: BLE001 (the last resort: logged whole, answered without details)
         _log.exception("internal_error", request_id=request.request_id, target="sts")
         return _error("InternalFailure", "An internal error occurred", 500, request.request_id)
 

@@ -9,7 +9,7 @@ import typer
 from moorage.cli.options import Config, Data, fail, settings_of
 
 
-def serve(  # noqa: PLR0913 (one parameter a flag)
+def serve(
     data: Data = None,
     config: Config = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")] = None,
@@ -19,15 +19,16 @@ def serve(  # noqa: PLR0913 (one parameter a flag)
     storage: Annotated[str | None, typer.Option(help="Folder of layers. [default: blobs in the data folder]")] = None,
     account_id: Annotated[str | None, typer.Option(help="Twelve digits. [default: 000000000000]")] = None,
     region: Annotated[str | None, typer.Option(help="The default region. [default: us-east-1]")] = None,
-    domain: Annotated[
-        str | None, typer.Option(help="Name registries <account>.dkr.ecr.<region>.<domain>.")
-    ] = None,
+    domain: Annotated[str | None, typer.Option(help="Name registries <account>.dkr.ecr.<region>.<domain>.")] = None,
     public_url: Annotated[str | None, typer.Option(help="The address that clients use, if it is another.")] = None,
     dev: Annotated[
         bool | None, typer.Option("--dev", help="Accept any credentials, create repositories on push. Loopback only.")
     ] = None,
     create_on_push: Annotated[
         bool | None, typer.Option("--create-on-push", help="Create missing repositories on push.")
+    ] = None,
+    sparse_manifests: Annotated[
+        bool | None, typer.Option("--sparse-manifests", help="Accept manifests whose content is not here.")
     ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]")] = None,
 ) -> None:

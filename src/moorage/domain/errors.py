@@ -110,7 +110,9 @@ class NotSupported(Failure, aws="ValidationException", oci=(405, "UNSUPPORTED"),
     """Well formed, known to ECR, and not offered here: refused rather than stored without effect."""
 
 
-class BodyTooLarge(Failure, aws="RequestEntityTooLargeException", oci=(413, "SIZE_INVALID"), text="{reason}", aws_status=413):
+class BodyTooLarge(
+    Failure, aws="RequestEntityTooLargeException", oci=(413, "SIZE_INVALID"), text="{reason}", aws_status=413
+):
     """The body is longer than any valid request for this route."""
 
 
@@ -199,7 +201,9 @@ class RepositoryPolicyNotFound(
     Failure,
     aws="RepositoryPolicyNotFoundException",
     oci=(404, "UNSUPPORTED"),
-    text="Repository policy does not exist for the repository with name '{name}' in the registry with id '{registry_id}'",
+    text=(
+        "Repository policy does not exist for the repository with name '{name}' in the registry with id '{registry_id}'"
+    ),
 ):
     """No policy is set on the repository."""
 

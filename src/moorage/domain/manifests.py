@@ -9,11 +9,14 @@ bytes are never rewritten: a manifest is stored and served as it came.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.errors import InvalidParameter, ManifestTooLarge
 from moorage.domain.names import Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DOCKER_IMAGE: Final = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -55,6 +58,7 @@ class Manifest:
     subject: Descriptor | None = None
     artifact_type: str | None = None
     """``artifactType`` if the document has it, else the type of its config."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def required_layers(self) -> tuple[Digest, ...]:
@@ -135,20 +139,20 @@ def _image(body: bytes, document: dict[str, Any], kind: str) -> Manifest:
         layers=layers,
         subject=_subject(document),
         artifact_type=_artifact_type(document) or config.media_type,
+        annotations=_annotations(document),
     )
-    _check_annotations(document)
     _refuse(manifest.size > _MAX_SIZE)
     return manifest
 
 
 def _index(body: bytes, document: dict[str, Any], kind: str) -> Manifest:
-    _check_annotations(document)
     return Manifest(
         body=body,
         media_type=kind,
         children=tuple(_descriptor(item) for item in _list(document, "manifests")),
         subject=_subject(document),
         artifact_type=_artifact_type(document),
+        annotations=_annotations(document),
     )
 
 
@@ -183,7 +187,7 @@ def _descriptor(value: object) -> Descriptor:
     _refuse(not _is_text(media_type) or not isinstance(digest, str))
     _refuse(type(size) is not int or not 0 <= size <= _MAX_SIZE)
     _refuse(urls is not None and not (isinstance(urls, list) and all(isinstance(url, str) for url in urls)))
-    _check_annotations(value)
+    _annotations(value)
     return Descriptor(
         media_type=str(media_type),
         digest=Digest.parse(str(digest), field="ImageManifest"),
@@ -192,9 +196,9 @@ def _descriptor(value: object) -> Descriptor:
     )
 
 
-def _check_annotations(value: dict[str, Any]) -> None:
+def _annotations(value: dict[str, Any]) -> Mapping[str, str]:
     annotations = value.get("annotations")
-    _refuse(
-        annotations is not None
-        and not (isinstance(annotations, dict) and all(isinstance(item, str) for item in annotations.values()))
-    )
+    if annotations is None:
+        return {}
+    _refuse(not isinstance(annotations, dict) or not all(isinstance(item, str) for item in annotations.values()))
+    return annotations  # type: ignore[no-any-return]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Self
 from moorage.domain.errors import InvalidParameter, UploadNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer
+    from _typeshed import ReadableBuffer
 
 DIGEST_LENGTHS: Final = {"sha256": 64, "sha512": 128}
 """The algorithms that address content here, with their length in hexadecimal digits."""
@@ -81,7 +81,7 @@ class Digest(str):
         return cls(text)
 
     @classmethod
-    def of(cls, data: Buffer, algorithm: str = "sha256") -> Self:
+    def of(cls, data: ReadableBuffer, algorithm: str = "sha256") -> Self:
         """Return the digest of ``data``."""
         return cls(f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}")
 
@@ -129,7 +129,13 @@ def is_region(text: str) -> bool:
 
 def partition_of(region: str) -> str:
     """Return the AWS partition that a region's ARNs carry."""
-    prefixes = {"us-gov-": "aws-us-gov", "cn-": "aws-cn", "us-iso-": "aws-iso", "us-isob-": "aws-iso-b", "eusc-": "aws-eusc"}
+    prefixes = {
+        "us-gov-": "aws-us-gov",
+        "cn-": "aws-cn",
+        "us-iso-": "aws-iso",
+        "us-isob-": "aws-iso-b",
+        "eusc-": "aws-eusc",
+    }
     return next((partition for prefix, partition in prefixes.items() if region.startswith(prefix)), "aws")
 
 

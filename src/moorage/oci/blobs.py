@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 
@@ -12,15 +13,32 @@ from moorage.registry import layers
 from moorage.registry.storage import Elsewhere, OnDisk
 
 if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
     from moorage.oci.door import Call
     from moorage.registry.layers import Layer
     from moorage.registry.storage import BlobStore
+
+
+_RANGE: Final = rb"(?:\d{1,18}-\d{0,18}|-\d{1,18})"
+_RANGES_RE: Final = re.compile(rb"bytes=(%b(?:[ \t]*,[ \t]*%b){0,99})" % (_RANGE, _RANGE))
 
 
 class BlobResponse(FileResponse):
     """A file's bytes: whole by the server itself, ranges in pieces large enough to be fast."""
 
     chunk_size = 1024 * 1024
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file; a Range that is not valid is ignored (RFC 9110, 14.2)."""
+        headers = [(name, value) for name, value in scope["headers"] if name != b"range" or _is_range(value)]
+        await super().__call__({**scope, "headers": headers}, receive, send)
+
+
+def _is_range(value: bytes) -> bool:
+    match = _RANGES_RE.fullmatch(value.strip())
+    pairs = (item.strip().partition(b"-") for item in match[1].split(b",")) if match else iter(())
+    return match is not None and all(not last or not first or int(first) <= int(last) for first, _, last in pairs)
 
 
 def _headers(layer: Layer) -> dict[str, str]:

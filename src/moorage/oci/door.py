@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -24,7 +23,7 @@ from moorage.registry.auth import Anonymous, Need, Password, SignedUrl, authoriz
 from moorage.registry.secrets import Expired, Forged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from starlette.datastructures import Headers, QueryParams
     from starlette.types import Receive, Scope, Send
@@ -157,9 +156,7 @@ class Door:
         with opened(credential, request_id=request_id, facts=facts) as ctx:
             return handler(self.enter(ctx, row, request, body, push=row.method == "PUT"))
 
-    def enter(
-        self, ctx: Context, row: Row, request: Request, body: bytes, *, push: bool = False
-    ) -> Call:
+    def enter(self, ctx: Context, row: Row, request: Request, body: bytes, *, push: bool = False) -> Call:
         """Decide access to what the row asks; this is where every route passes."""
         target = None
         if row.on_repository:
@@ -198,7 +195,7 @@ class _Endpoint:
         except ClientDisconnect:
             # Nobody is left to answer; what had arrived does not count.
             response = Response(status_code=499)
-        except Exception:
+        except Exception:  # noqa: BLE001 (the last resort: logged whole, answered without details)
             _log.exception("internal_error", request_id=request.state.request_id, path=request.url.path)
             body = {"errors": [{"code": "UNKNOWN", "message": "An internal error occurred"}]}
             response = JSONResponse(body, 500)

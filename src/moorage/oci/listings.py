@@ -8,8 +8,11 @@ from urllib.parse import urlencode
 from starlette.responses import JSONResponse, Response
 
 from moorage.domain.errors import InvalidParameter
+from moorage.domain.manifests import OCI_INDEX
+from moorage.domain.names import Digest
 from moorage.registry import listing, repositories
 from moorage.registry.paging import DEFAULT_PAGE, MAX_PAGE
+from moorage.registry.referrers import referrers as referrers_of
 
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
@@ -36,6 +39,23 @@ def catalog(call: Call) -> Response:
     page = repositories.page_after(call.ctx, limit=count + 1, after=call.query.get("last", ""))
     found = [str(item.name) for item in page.items]
     return _page("/v2/_catalog", {"repositories": found[:count]}, found, count)
+
+
+def referrers(call: Call) -> Response:
+    """List what refers to a digest as its subject, as an index (distribution-spec: listing referrers)."""
+    subject = Digest.parse(call.params["digest"])
+    artifact_type = call.query.get("artifactType")
+    found = referrers_of(
+        call.ctx, call.repository, subject, artifact_type=artifact_type, after=call.query.get("last", "")
+    )
+    body = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": found.items}
+    response = JSONResponse(body, media_type=OCI_INDEX)
+    if artifact_type is not None:
+        response.headers["OCI-Filters-Applied"] = "artifactType"
+    if found.after:
+        query = urlencode(({"artifactType": artifact_type} if artifact_type else {}) | {"last": found.after})
+        response.headers["Link"] = f'</v2/{call.repository.name}/referrers/{subject}?{query}>; rel="next"'
+    return response
 
 
 def _page(path: str, body: dict[str, Any], found: list[str], count: int) -> Response:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from starlette.responses import Response
 
 from moorage.domain import manifests
-from moorage.domain.names import Digest, parse_reference
+from moorage.domain.errors import InvalidParameter
+from moorage.domain.names import Digest, Tag, parse_reference
 from moorage.oci.conditional import entity_tag, not_modified
 from moorage.registry import images
 
 if TYPE_CHECKING:
     from moorage.oci.door import Call
+
+_MAX_TAGS: Final = 100
+"""Tags that one push may set; the whole push is refused beyond that."""
 
 
 def get(call: Call) -> Response:
@@ -27,22 +31,30 @@ def get(call: Call) -> Response:
 def put(call: Call) -> Response:
     """Store a manifest under a tag or a digest."""
     reference = parse_reference(call.params["reference"])
-    is_digest = isinstance(reference, Digest)
+    digest = reference if isinstance(reference, Digest) else None
+    tags = _tags(call, reference)
     manifest = manifests.parse(call.body, call.headers.get("content-type"))
-    done = images.put(
-        call.ctx,
-        call.repository,
-        manifest,
-        tag=None if is_digest else reference,
-        digest=reference if is_digest else None,
-    )
+    done = images.put(call.ctx, call.repository, manifest, tags=tags, digest=digest)
     headers = {
         "Location": f"/v2/{call.repository.name}/manifests/{done.digest}",
         "Docker-Content-Digest": done.digest,
     }
     if manifest.subject:
         headers["OCI-Subject"] = manifest.subject.digest
-    return Response(status_code=201, headers=headers)
+    response = Response(status_code=201, headers=headers)
+    for tag in tags if digest else ():
+        response.headers.append("OCI-Tag", tag)
+    return response
+
+
+def _tags(call: Call, reference: Tag | Digest) -> list[Tag]:
+    """Return the tags to set: the one in the path, or those that a push by digest names as ``tag`` parameters."""
+    if isinstance(reference, Tag):
+        return [reference]
+    given = list(dict.fromkeys(call.query.getlist("tag")))
+    if len(given) > _MAX_TAGS:
+        raise InvalidParameter("imageTag", f"Member must have length less than or equal to {_MAX_TAGS}")
+    return [Tag.parse(text) for text in given]
 
 
 def delete(call: Call) -> Response:

@@ -43,6 +43,8 @@ ROWS: tuple[Row, ...] = (
     Row("PUT",    MANIFEST,                            "ecr:PutImage",                    Writing(manifests.put)),
     Row("DELETE", MANIFEST,                            "ecr:BatchDeleteImage",            Writing(manifests.delete)),
 
+    Row("GET",    "/v2/{name:path}/referrers/{digest}", "ecr:BatchGetImage",              Reading(listings.referrers)),
+
     Row("GET",    "/layers/{token}",                   "ecr:GetDownloadUrlForLayer",      Reading(serve_signed)),
 )
 # fmt: on

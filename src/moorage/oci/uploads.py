@@ -22,6 +22,8 @@ _GATHERED: Final = 1024 * 1024
 """Bytes gathered before they are hashed and written: fewer hops to a thread, larger writes."""
 _STALLED: Final = 300
 """Seconds without a byte after which a sender is given up."""
+_MOUNT_SOURCES: Final = 50
+"""Repositories that are tried as the source of a mount that names none."""
 _CONTENT_RANGE: Final = re.compile(r"(?:bytes[ =])?(\d{1,15})-(\d{1,15})(?:/(?:\d{1,15}|\*))?")
 
 
@@ -57,22 +59,23 @@ def _open(stream: Stream) -> tuple[Call, uploads.Upload | Digest]:
     """Mount what can be mounted, else begin an upload."""
     with stream.entered(push=True) as call:
         query = stream.request.query_params
-        if "mount" in query and "from" in query and (mounted := _mount(call, query["mount"], query["from"])):
+        if "mount" in query and (mounted := _mount(call, query["mount"], query.get("from"))):
             return call, mounted
         return call, uploads.begin(call.ctx, call.repository)
 
 
-def _mount(call: Call, digest: str, source: str) -> Digest | None:
-    """Link a blob of another repository that the caller may read; None where that cannot be."""
-    try:
-        found = repositories.enter(call.ctx, "ecr:GetDownloadUrlForLayer", RepositoryName.parse(source))
-    except (AccessDenied, InvalidParameter, RepositoryNotFound):
-        return None
-    layer = layers.find(call.ctx, found.id, digest)
-    if layer is None:
-        return None
-    uploads.mount(call.ctx, call.repository, layer)
-    return layer.digest
+def _mount(call: Call, digest: str, source: str | None) -> Digest | None:
+    """Link a blob that the caller may read elsewhere in the registry; None where that cannot be."""
+    names = [source] if source else layers.holders(call.ctx, digest, limit=_MOUNT_SOURCES)
+    for name in names:
+        try:
+            found = repositories.enter(call.ctx, "ecr:GetDownloadUrlForLayer", RepositoryName.parse(name))
+        except (AccessDenied, InvalidParameter, RepositoryNotFound):
+            continue
+        if layer := layers.find(call.ctx, found.id, digest):
+            uploads.mount(call.ctx, call.repository, layer)
+            return layer.digest
+    return None
 
 
 async def append(stream: Stream) -> Response:

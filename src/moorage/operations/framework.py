@@ -96,9 +96,9 @@ def invoke(
     The order of checks is ECR's: credential, then ``arguments()`` (which may
     refuse them), then access, then existence, then the operation's own.
     """
-    with registry.read(who, request_id=request_id, facts=facts) as ctx:
+    with registry.read(who, request_id=request_id, facts=facts) as authenticated:
         given = arguments()
-        ctx = ctx.at(given.pop("registry_id", None))
+        ctx = authenticated.at(given.pop("registry_id", None))
         if operation.mode is Mode.READ:
             return _run(ctx, operation, given)
         if operation.mode is Mode.STEPS:

@@ -30,7 +30,7 @@ class ImageIdentifier(TypedDict, total=False):
     imageTag: str
 
 
-class Unresolved(Exception):  # noqa: N818 (an entry of a failures list, not an error)
+class Unresolved(Exception):
     """One identifier of a batch leads nowhere: the code and reason of its failure."""
 
     def __init__(self, code: str, reason: str) -> None:
@@ -153,10 +153,8 @@ def put_image(
         raise InvalidParameter("ImageManifest", "Image has to have at least 1 layer")
     computed = Digest.of(manifest.body)
     if image_digest is not None and image_digest != computed:
-        raise ImageDigestDoesNotMatch(
-            digest=image_digest, name=repository.name, registry_id=repository.registry_id
-        )
-    done = images.put(ctx, repository, manifest, tag=tag, digest=computed)
+        raise ImageDigestDoesNotMatch(digest=image_digest, name=repository.name, registry_id=repository.registry_id)
+    done = images.put(ctx, repository, manifest, tags=[tag] if tag else [], digest=computed)
     if done.unchanged:
         raise ImageAlreadyExists(
             digest=done.digest, tag=tag or "null", name=repository.name, registry_id=repository.registry_id

@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 
 
 @on_repository("ecr:BatchCheckLayerAvailability")
-def batch_check_layer_availability(
-    ctx: Context, repository: Repository, *, layer_digests: list[str]
-) -> dict[str, Any]:
+def batch_check_layer_availability(ctx: Context, repository: Repository, *, layer_digests: list[str]) -> dict[str, Any]:
     """Tell of each layer whether the repository has it (BatchCheckLayerAvailability)."""
-    found, failures = [], []
+    found: list[dict[str, Any]] = []
+    failures = []
     for digest in layer_digests:
         if failure := _unusable(digest):
             failures.append({"layerDigest": digest, **failure})

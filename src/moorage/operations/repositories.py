@@ -128,4 +128,3 @@ def get_authorization_token(ctx: Context, *, registry_ids: list[str] | None = No
             }
         )
     return {"authorizationData": data}
-

@@ -162,7 +162,7 @@ class AuthorizationToken(NamedTuple):
 
 def issue_token(ctx: Context, registry_id: str) -> AuthorizationToken:
     """Return a password for the caller that addresses ``registry_id`` in the context's region."""
-    claims = {"key": ctx.identity.access_key_id, "registry": registry_id, "region": ctx.region}
+    claims: dict[str, Any] = {"key": ctx.identity.access_key_id, "registry": registry_id, "region": ctx.region}
     expires_at = (ctx.now + TOKEN_LIFETIME).astimezone(UTC)
     claims["exp"] = int(expires_at.timestamp())
     return AuthorizationToken(ctx.registry.keyring.sign("authorization", claims), expires_at)

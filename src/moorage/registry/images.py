@@ -47,7 +47,7 @@ class Put:
 
     digest: Digest
     unchanged: bool
-    """The very same image was there, under this tag if one was given."""
+    """The very same image was there, under all of these tags."""
 
 
 _BY_DIGEST = sa.select(manifests.c.digest, manifests.c.media_type, manifests.c.body).where(
@@ -117,10 +117,10 @@ def tags_of(ctx: Context, repository: Repository, digest: str) -> list[str]:
 
 
 def put(
-    ctx: Context, repository: Repository, manifest: Manifest, *, tag: Tag | None = None, digest: Digest | None = None
+    ctx: Context, repository: Repository, manifest: Manifest, *, tags: Sequence[Tag] = (), digest: Digest | None = None
 ) -> Put:
     """
-    Store a manifest, and point a tag at it if one is given.
+    Store a manifest, and point tags at it: all of them or, with any failure, none.
 
     Raises `ImageDigestDoesNotMatch`, `ImageTagAlreadyExists` (the tag is
     immutable and stands on another image), `RequiredLayersNotFound`,
@@ -131,17 +131,18 @@ def put(
         raise ImageDigestDoesNotMatch(digest=digest, name=repository.name, registry_id=repository.registry_id)
     repositories.lock(ctx, repository)
     stored = exists(ctx, repository, computed)
-    before = digest_of_tag(ctx, repository, tag) if tag is not None else None
-    if stored and tag is not None and before == computed:
-        return Put(computed, unchanged=True)
-    if tag is not None and before is not None and is_immutable(repository, tag):
-        raise ImageTagAlreadyExists(tag=tag, name=repository.name)
+    before = {tag: digest_of_tag(ctx, repository, tag) for tag in tags}
+    moving = {tag: digest for tag, digest in before.items() if digest != computed}
+    for tag, target in moving.items():
+        if target is not None and is_immutable(repository, tag):
+            raise ImageTagAlreadyExists(tag=tag, name=repository.name)
     if not stored:
-        _require_content(ctx, repository, manifest)
+        if not ctx.settings.sparse_manifests:
+            _require_content(ctx, repository, manifest)
         _insert(ctx, repository, manifest, computed)
-    if tag is not None:
-        _point(ctx, repository, tag, computed, before)
-    return Put(computed, unchanged=stored and tag is None)
+    for tag, target in moving.items():
+        _point(ctx, repository, tag, computed, target)
+    return Put(computed, unchanged=stored and not moving)
 
 
 def is_immutable(repository: Repository, tag: str) -> bool:
@@ -174,6 +175,8 @@ def _insert(ctx: Context, repository: Repository, manifest: Manifest, digest: Di
             artifact_type=manifest.artifact_type,
             subject=manifest.subject.digest if manifest.subject else None,
             image_size=_image_size(ctx, repository, manifest),
+            size=len(manifest.body),
+            annotations=dict(manifest.annotations) or None,
             pushed_at=ctx.now,
             tagged=False,
             body=manifest.body,
@@ -246,9 +249,7 @@ def delete(ctx: Context, repository: Repository, digest: Digest) -> list[str]:
         raise not_found(repository, digest)
     _require_unreferenced(ctx, repository, digest)
     names = tags_of(ctx, repository, digest)
-    ctx.tx.execute(
-        sa.delete(manifests).where(manifests.c.repository_id == repository.id, manifests.c.digest == digest)
-    )
+    ctx.tx.execute(sa.delete(manifests).where(manifests.c.repository_id == repository.id, manifests.c.digest == digest))
     return names
 
 

@@ -11,6 +11,7 @@ from moorage.domain.errors import LayerInaccessible, LayerNotFound, LayerReferen
 from moorage.domain.names import Digest
 from moorage.registry import repositories
 from moorage.registry.tables import blobs, edges, repository_blobs
+from moorage.registry.tables import repositories as repositories_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -84,6 +85,20 @@ def _is_referenced(ctx: Context, repository: Repository, digest: str) -> bool:
         edges.c.repository_id == repository.id, edges.c.child == digest, edges.c.kind == "layer"
     )
     return ctx.tx.execute(naming.limit(1)).first() is not None
+
+
+def holders(ctx: Context, digest: str, *, limit: int) -> list[str]:
+    """Return names of repositories of the registry that have the layer. Decides nothing about access."""
+    names = (
+        sa.select(repositories_table.c.name)
+        .join_from(repository_blobs, repositories_table, repository_blobs.c.repository_id == repositories_table.c.id)
+        .where(
+            repository_blobs.c.digest == digest,
+            repositories_table.c.account_id == ctx.registry_id,
+            repositories_table.c.region == ctx.region,
+        )
+    )
+    return list(ctx.tx.execute(names.limit(limit)).scalars())
 
 
 def missing(ctx: Context, repository: Repository, wanted: Sequence[Digest]) -> list[Digest]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -123,7 +123,7 @@ def details_of(ctx: Context, repository: Repository, digests: Sequence[Digest]) 
     return found
 
 
-def _with_tags(ctx: Context, repository: Repository, rows: Sequence[sa.Row[tuple[object, ...]]]) -> list[Details]:
+def _with_tags(ctx: Context, repository: Repository, rows: Sequence[Any]) -> list[Details]:
     names: dict[str, list[str]] = {row.digest: [] for row in rows}
     for batch in layers.batches([Digest(digest) for digest in names]):
         tagged = sa.select(tags.c.digest, tags.c.name).where(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -230,7 +230,7 @@ def delete(ctx: Context, repository: Repository, *, force: bool) -> None:
     unfinished = sa.select(uploads.c.location).where(uploads.c.repository_id == repository.id)
     blobs = ctx.registry.blobs
     for location in ctx.tx.execute(unfinished).scalars().all():
-        ctx.after_commit.append(lambda location=location: blobs.delete(location))
+        ctx.after_commit.append(partial(blobs.delete, location))
     ctx.tx.execute(sa.delete(repositories).where(repositories.c.id == repository.id))
 
 

@@ -109,11 +109,14 @@ manifests = sa.Table(
     sa.Column("artifact_type", sa.String(1024), nullable=True),
     sa.Column("subject", sa.String(135), nullable=True),
     sa.Column("image_size", sa.BigInteger, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("annotations", sa.JSON, nullable=True),
     sa.Column("pushed_at", Instant, nullable=False),
     sa.Column("tagged", sa.Boolean, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Index(None, "repository_id", "pushed_at", "digest"),
     sa.Index(None, "repository_id", "tagged", "digest"),
+    sa.Index(None, "repository_id", "subject", "digest"),
     comment="Images: one stored manifest each, its bytes as they came.",
 )
 
@@ -148,9 +151,7 @@ uploads = sa.Table(
     "uploads",
     metadata,
     sa.Column("id", sa.String(36), primary_key=True),
-    sa.Column(
-        "repository_id", sa.String(32), sa.ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False
-    ),
+    sa.Column("repository_id", sa.String(32), sa.ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
     sa.Column("offset", sa.BigInteger, nullable=False),
     sa.Column("parts", sa.Integer, nullable=False),
     sa.Column("small_parts", sa.Integer, nullable=False),

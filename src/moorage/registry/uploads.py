@@ -242,9 +242,7 @@ def _open_writer(ctx: Context, repository: Repository, upload: Upload) -> Writer
     except Busy:
         raise UploadBusy(upload_id=upload.id) from None
     except Missing:
-        raise UploadNotFound(
-            upload_id=upload.id, name=repository.name, registry_id=repository.registry_id
-        ) from None
+        raise UploadNotFound(upload_id=upload.id, name=repository.name, registry_id=repository.registry_id) from None
 
 
 def _with_part(upload: Upload, offset: int) -> Upload:
@@ -265,9 +263,7 @@ def _insert_if_absent(ctx: Context, table: sa.Table, values: dict[str, object]) 
 
 
 def _store_blob(ctx: Context, digest: Digest, size: int, location: str) -> bool:
-    return _insert_if_absent(
-        ctx, blobs, {"digest": digest, "size": size, "location": location, "created_at": ctx.now}
-    )
+    return _insert_if_absent(ctx, blobs, {"digest": digest, "size": size, "location": location, "created_at": ctx.now})
 
 
 def _link(ctx: Context, repository_id: str, digest: Digest) -> bool:

@@ -89,6 +89,8 @@ def _manifests() -> None:
         sa.Column("artifact_type", sa.String(length=1024), nullable=True),
         sa.Column("subject", sa.String(length=135), nullable=True),
         sa.Column("image_size", sa.BigInteger(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("annotations", sa.JSON(), nullable=True),
         sa.Column("pushed_at", sa.BigInteger(), nullable=False),
         sa.Column("tagged", sa.Boolean(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
@@ -101,6 +103,7 @@ def _manifests() -> None:
     op.create_index(
         "ix_manifests_repository_id_pushed_at_digest", "manifests", ["repository_id", "pushed_at", "digest"]
     )
+    op.create_index("ix_manifests_repository_id_subject_digest", "manifests", ["repository_id", "subject", "digest"])
     op.create_index("ix_manifests_repository_id_tagged_digest", "manifests", ["repository_id", "tagged", "digest"])
 
 

@@ -30,15 +30,20 @@ class BlobResponse(FileResponse):
     chunk_size = 1024 * 1024
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the file; a Range that is not valid is ignored (RFC 9110, 14.2)."""
-        headers = [(name, value) for name, value in scope["headers"] if name != b"range" or _is_range(value)]
-        await super().__call__({**scope, "headers": headers}, receive, send)
+        """Send the file; a malformed Range is ignored, one that ends before it begins is refused (RFC 9110, 14.2)."""
+        ranges = [value for name, value in scope["headers"] if name == b"range"]
+        if ranges and (len(ranges) > 1 or _RANGES_RE.fullmatch(ranges[0].strip()) is None):
+            scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"range"]}
+        elif ranges and _is_reversed(ranges[0]):
+            size = self.headers["content-length"]
+            await Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})(scope, receive, send)
+            return
+        await super().__call__(scope, receive, send)
 
 
-def _is_range(value: bytes) -> bool:
-    match = _RANGES_RE.fullmatch(value.strip())
-    pairs = (item.strip().partition(b"-") for item in match[1].split(b",")) if match else iter(())
-    return match is not None and all(not last or not first or int(first) <= int(last) for first, _, last in pairs)
+def _is_reversed(value: bytes) -> bool:
+    pairs = [item.strip().partition(b"-") for item in value.strip().removeprefix(b"bytes=").split(b",")]
+    return any(first and last and int(first) > int(last) for first, _, last in pairs)
 
 
 def _headers(layer: Layer) -> dict[str, str]:

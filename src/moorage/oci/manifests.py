@@ -63,5 +63,5 @@ def delete(call: Call) -> Response:
     if isinstance(reference, Digest):
         images.delete(call.ctx, call.repository, reference)
     else:
-        images.untag(call.ctx, call.repository, reference)
+        images.untag(call.ctx, call.repository, reference, keep_children=True)
     return Response(status_code=202)

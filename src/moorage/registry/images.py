@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -253,23 +253,36 @@ def delete(ctx: Context, repository: Repository, digest: Digest) -> list[str]:
     return names
 
 
-def untag(ctx: Context, repository: Repository, tag: Tag) -> Digest:
-    """Remove a tag, and with its last tag the image (BatchDeleteImage); return the digest it pointed to."""
+def untag(ctx: Context, repository: Repository, tag: Tag, *, keep_children: bool = False) -> Digest:
+    """
+    Remove a tag, and with its last tag the image; return the digest it pointed to.
+
+    The last tag of an image that an index names stays (BatchDeleteImage:
+    `ImageReferencedByManifestList`), or with ``keep_children`` goes alone
+    (distribution-spec: deleting a tag removes the tag).
+    """
     repositories.lock(ctx, repository)
     digest = digest_of_tag(ctx, repository, tag)
     if digest is None:
         raise not_found(repository, tag)
-    if tags_of(ctx, repository, digest) == [tag]:
+    is_last = tags_of(ctx, repository, digest) == [tag]
+    if is_last and not (keep_children and _parents(ctx, repository, digest)):
         delete(ctx, repository, digest)
-    else:
-        ctx.tx.execute(sa.delete(tags).where(tags.c.repository_id == repository.id, tags.c.name == tag))
+        return digest
+    ctx.tx.execute(sa.delete(tags).where(tags.c.repository_id == repository.id, tags.c.name == tag))
+    if is_last:
+        _note_tagged(ctx, repository, digest, tagged=False)
     return digest
 
 
 def _require_unreferenced(ctx: Context, repository: Repository, digest: Digest) -> None:
+    if parents := _parents(ctx, repository, digest):
+        raise ImageReferencedByManifestList(parents=", ".join(parents))
+
+
+def _parents(ctx: Context, repository: Repository, digest: Digest) -> Sequence[str]:
+    """Return the indexes of the repository that name an image."""
     naming = sa.select(edges.c.parent).where(
         edges.c.repository_id == repository.id, edges.c.child == digest, edges.c.kind == "image"
     )
-    parents: Sequence[Any] = ctx.tx.execute(naming.order_by(edges.c.parent)).scalars().all()
-    if parents:
-        raise ImageReferencedByManifestList(parents=", ".join(parents))
+    return ctx.tx.execute(naming.order_by(edges.c.parent)).scalars().all()

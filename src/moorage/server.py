@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
-import logging
 import socket
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from moorage import __version__, app, installation
+from moorage import __version__, app, installation, logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +28,7 @@ _PATIENCE: Final = 60
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; raises OSError if the port is taken."""
-    configure_logging(settings)
+    logs.configure(settings.log_level)
     _require_free_port(settings)
     app.prepare(settings)
     installation.write_address(settings.data, settings.base_url, settings.region)
@@ -49,6 +47,11 @@ def run(settings: Settings) -> None:
         workers_kill_timeout=60,
         log_level=LogLevels.warning,
     )
+    # What is loaded now is there for good: left alone by the collector, its
+    # memory stays shared between the workers.
+    gc.collect()
+    gc.freeze()
+    gc.enable()
     threading.Thread(target=_announce, args=(settings,), daemon=True).start()
     server.serve(target_loader=_loader(settings), wrap_loader=False)
 
@@ -56,7 +59,7 @@ def run(settings: Settings) -> None:
 def _loader(settings: Settings) -> Callable[[], Any]:
     def load() -> Any:
         # Runs in each worker: a connection must never cross a fork.
-        configure_logging(settings)
+        logs.configure(settings.log_level)
         return app.create_app(settings)
 
     return load
@@ -88,19 +91,3 @@ def _announce(settings: Settings) -> None:
             connection.close()
     mode = ", any credentials accepted (--dev)" if settings.dev else ""
     print(f"Moorage {__version__} is ready on {settings.base_url} (data in {settings.data}{mode})", flush=True)  # noqa: T201
-
-
-def configure_logging(settings: Settings) -> None:
-    """Log JSON lines to standard error."""
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-    )

@@ -20,6 +20,14 @@ SERVICE = botocore.session.get_session().get_service_model("ecr")
 OPERATIONS = sorted(SERVICE.operation_names)
 UPLOAD = "01234567-89ab-cdef-0123-456789abcdef"
 
+OFTEN = {
+    "RepositoryName": ["ab", "a.b", "a__b", "1a", "team/app", "a---b/c_d", "a" * 256],
+    "RegistryId": ["000000000000", "123456789012"],
+    "UploadId": [UPLOAD, UPLOAD.upper()],
+    "LayerDigest": ["sha256:" + "0" * 64, "sha256:" + "F" * 64, "a-_+.:0"],
+}
+"""Values of the patterns that nearly every operation has: hypothesis takes its time to make its own."""
+
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 
 
@@ -27,6 +35,8 @@ def texts(shape: Shape) -> st.SearchStrategy[str]:
     least, most = shape.metadata.get("min", 0), shape.metadata.get("max", 1 << 20)
     if "enum" in shape.metadata:
         return st.sampled_from(shape.metadata["enum"])
+    if shape.name in OFTEN:
+        return st.sampled_from(OFTEN[shape.name])
     if "pattern" in shape.metadata:
         # `\Z` for `$`: hypothesis knows that `$` may stand before a newline, which ECR does not accept.
         pattern = re.compile(shape.metadata["pattern"].replace("$", r"\Z"), re.ASCII)

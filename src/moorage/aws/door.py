@@ -13,10 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
-import structlog
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from moorage import logs
 from moorage.aws import model, sigv4, sts
 from moorage.aws.table import OPERATIONS
 from moorage.domain.errors import BodyTooLarge, Failure, Malformed, UnknownOperation
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from moorage.registry.auth import Credential
     from moorage.registry.core import Registry
 
-_log = structlog.get_logger()
 
 CONTENT_TYPE: Final = "application/x-amz-json-1.1"
 _MAX_BODY: Final = 28 * 1024 * 1024
@@ -98,7 +97,7 @@ def answer(registry: Registry, request: AwsRequest) -> Response:
     except Failure as failure:
         return _failed(failure, request.request_id)
     except Exception:  # noqa: BLE001 (the last resort: logged whole, answered without details)
-        _log.exception("internal_error", request_id=request.request_id, target=request.headers.get("x-amz-target"))
+        logs.exception("internal_error", request_id=request.request_id, target=request.headers.get("x-amz-target"))
         body = {"__type": "ServerException", "message": "An internal error occurred"}
         return _json(body, 500, request.request_id, error="ServerException")
 

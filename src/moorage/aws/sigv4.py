@@ -176,7 +176,8 @@ class _Recomputed(SigV4Auth):
         headers = HTTPHeaders()
         for name, value in self._received.headers:
             if name in self._claim.signed_headers:
-                headers[name] = value
+                # One character for each byte that came: text of any other kind would be signed as something else.
+                headers[name] = value.encode("latin-1").decode("latin-1")
         return headers
 
     def canonical_query_string(self, request: AWSRequest) -> str:  # noqa: ARG002

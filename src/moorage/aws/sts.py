@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
-import structlog
 from starlette.responses import Response
 
+from moorage import logs
 from moorage.domain.errors import Failure, UnknownOperation
 
 if TYPE_CHECKING:
     from moorage.aws.door import AwsRequest
     from moorage.registry.core import Registry
 
-_log = structlog.get_logger()
 _NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
 _MAX_FIELDS: Final = 64
 _CODES: Final = {
@@ -38,7 +37,7 @@ def answer(registry: Registry, request: AwsRequest) -> Response:
         status = 400 if isinstance(failure, UnknownOperation) else 403
         return _error(code, failure.message, status, request.request_id)
     except Exception:  # noqa: BLE001 (the last resort: logged whole, answered without details)
-        _log.exception("internal_error", request_id=request.request_id, target="sts")
+        logs.exception("internal_error", request_id=request.request_id, target="sts")
         return _error("InternalFailure", "An internal error occurred", 500, request.request_id)
 
 

@@ -78,6 +78,11 @@ def any_of(patterns: Iterable[Sequence[Piece]]) -> Callable[[str], bool]:
     return _first_of(frozenset(exact), others)
 
 
+def shortest(pattern: Iterable[Piece]) -> int:
+    """Return the length of the shortest text that a pattern matches."""
+    return sum(len(piece) if isinstance(piece, str) else piece is Wild.ONE for piece in pattern)
+
+
 @lru_cache(maxsize=1024)
 def _tag_filter(pattern: str) -> Callable[[str], bool]:
     return wildcard(pattern, question=False)
@@ -141,23 +146,23 @@ def _positions(patterns: Iterable[Sequence[Piece]]) -> Callable[[str], bool]:
     position to the next if the pattern has that character or ``?`` there; a
     position before a ``*`` also stays where it is.
     """
-    start = accept = stay = position = 0
-    moves: defaultdict[str, int] = defaultdict(int)
-    anything = 0
+    starts: list[int] = []
+    accepts: list[int] = []
+    stays: list[int] = []
+    moves: defaultdict[Piece, list[int]] = defaultdict(list)
+    position = 0
     for pattern in patterns:
-        start |= 1 << position
+        starts.append(position)
         for symbol in _symbols(pattern):
             if symbol is Wild.RUN:
-                stay |= 1 << position
-                continue
-            position += 1
-            if symbol is Wild.ONE:
-                anything |= 1 << position
+                stays.append(position)
             else:
-                moves[symbol] |= 1 << position
-        accept |= 1 << position
+                position += 1
+                moves[symbol].append(position)
+        accepts.append(position)
         position += 1
-    table = {character: bits | anything for character, bits in moves.items()}
+    start, accept, stay, anything = map(_bits, (starts, accepts, stays, moves.pop(Wild.ONE, [])))
+    table = {character: _bits(positions) | anything for character, positions in moves.items()}
 
     def matches(text: str) -> bool:
         at = start
@@ -168,6 +173,14 @@ def _positions(patterns: Iterable[Sequence[Piece]]) -> Callable[[str], bool]:
         return bool(at & accept)
 
     return matches
+
+
+def _bits(positions: list[int]) -> int:
+    """Make the integer with these bits, given in ascending order, in linear time."""
+    octets = bytearray(positions[-1] // 8 + 1 if positions else 0)
+    for position in positions:
+        octets[position >> 3] |= 1 << (position & 7)
+    return int.from_bytes(octets, "little")
 
 
 def _symbols(pattern: Iterable[Piece]) -> Iterable[Piece]:

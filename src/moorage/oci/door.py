@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from moorage import logs
 from moorage.domain.errors import Failure, InvalidCredential, InvalidLayerPart, ManifestTooLarge, NotSupported
 from moorage.domain.manifests import MAX_BYTES
 from moorage.domain.names import RepositoryName, repository_arn
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from moorage.registry.core import Context, Registry
     from moorage.registry.repositories import Repository
 
-_log = structlog.get_logger()
 _VERSION: Final = {"Docker-Distribution-Api-Version": "registry/2.0"}
 _MAX_AUTHORIZATION: Final = 8192
 
@@ -196,7 +195,7 @@ class _Endpoint:
             # Nobody is left to answer; what had arrived does not count.
             response = Response(status_code=499)
         except Exception:  # noqa: BLE001 (the last resort: logged whole, answered without details)
-            _log.exception("internal_error", request_id=request.state.request_id, path=request.url.path)
+            logs.exception("internal_error", request_id=request.state.request_id, path=request.url.path)
             body = {"errors": [{"code": "UNKNOWN", "message": "An internal error occurred"}]}
             response = JSONResponse(body, 500)
         response.headers.update(_VERSION)

@@ -19,8 +19,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-import structlog
-
+from moorage import logs
 from moorage.registry.auth import Identity, authenticate
 from moorage.registry.hashing import HashStates
 
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_log = structlog.get_logger()
 _THREADS = 32
 
 
@@ -176,4 +174,4 @@ def _run_all(actions: list[Callable[[], object]]) -> None:
         except OSError:
             # The rows are durable and the answer stands; what is left behind is
             # unreferenced bytes, which a sweep finds again.
-            _log.exception("after_commit_failed")
+            logs.exception("after_commit_failed")

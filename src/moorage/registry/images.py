@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from moorage.domain import filters
 from moorage.domain.errors import (
@@ -22,6 +21,7 @@ from moorage.domain.manifests import MANIFEST_TYPES, Manifest
 from moorage.domain.names import Digest, Tag
 from moorage.registry import layers, repositories
 from moorage.registry.tables import edges, manifests, tags
+from moorage.registry.upsert import insert_or_update
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -213,12 +213,8 @@ def _point(ctx: Context, repository: Repository, tag: Tag, digest: Digest, befor
     count = sa.select(sa.func.count()).where(tags.c.repository_id == repository.id, tags.c.digest == digest)
     if ctx.tx.execute(count).scalar_one() >= MAX_TAGS_PER_IMAGE:
         raise LimitExceeded(reason=f"The maximum number of tags per image ({MAX_TAGS_PER_IMAGE}) has been exceeded")
-    dialect = postgresql if ctx.tx.dialect.name == "postgresql" else sqlite
     values = {"repository_id": repository.id, "name": tag, "digest": digest, "tagged_at": ctx.now}
-    moved = {"digest": digest, "tagged_at": ctx.now}
-    ctx.tx.execute(
-        dialect.insert(tags).values(values).on_conflict_do_update(index_elements=["repository_id", "name"], set_=moved)
-    )
+    insert_or_update(ctx.tx, tags, values, key=["repository_id", "name"])
     _note_tagged(ctx, repository, digest, tagged=True)
     if before is not None:
         _note_tagged(ctx, repository, before, tagged=bool(tags_of(ctx, repository, before)))

@@ -16,7 +16,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from moorage.domain.errors import InvalidLayer, InvalidLayerPart, LimitExceeded, UploadBusy, UploadNotFound
 from moorage.domain.names import Digest, parse_upload_id
@@ -24,6 +23,7 @@ from moorage.registry import layers, repositories
 from moorage.registry.hashing import HashState
 from moorage.registry.storage import Busy, Missing
 from moorage.registry.tables import blobs, repository_blobs, uploads
+from moorage.registry.upsert import insert_if_absent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -257,18 +257,15 @@ def _with_part(upload: Upload, offset: int) -> Upload:
     )
 
 
-def _insert_if_absent(ctx: Context, table: sa.Table, values: dict[str, object]) -> bool:
-    dialect = postgresql if ctx.tx.dialect.name == "postgresql" else sqlite
-    return bool(ctx.tx.execute(dialect.insert(table).values(values).on_conflict_do_nothing()).rowcount)
-
-
 def _store_blob(ctx: Context, digest: Digest, size: int, location: str) -> bool:
-    return _insert_if_absent(ctx, blobs, {"digest": digest, "size": size, "location": location, "created_at": ctx.now})
+    return insert_if_absent(
+        ctx.tx, blobs, {"digest": digest, "size": size, "location": location, "created_at": ctx.now}
+    )
 
 
 def _link(ctx: Context, repository_id: str, digest: Digest) -> bool:
-    return _insert_if_absent(
-        ctx, repository_blobs, {"repository_id": repository_id, "digest": digest, "linked_at": ctx.now}
+    return insert_if_absent(
+        ctx.tx, repository_blobs, {"repository_id": repository_id, "digest": digest, "linked_at": ctx.now}
     )
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.filters import Piece, Wild, any_of
+from moorage.domain import filters
+from moorage.domain.filters import Piece, Wild
 from moorage.domain.policies.model import PolicyError
 from moorage.domain.policies.reading import show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 _ARN_PARTS: Final = 6
+_LONGEST: Final = 2_048
+"""Characters in an ARN; a longer value of a request is none."""
 
 
 def check(pattern: str) -> None:
@@ -21,12 +24,17 @@ def check(pattern: str) -> None:
         raise PolicyError(f"not an ARN: {show(pattern)}")
 
 
-def matcher(pattern: Sequence[Piece]) -> Callable[[str], bool]:
-    """Compile a pattern into a function that says whether it matches an ARN."""
+def any_of(patterns: Iterable[Sequence[Piece]]) -> Callable[[str], bool]:
+    """Compile patterns into a function that says whether at least one matches an ARN."""
+    matchers = [_matcher(pattern) for pattern in patterns]
+    return lambda given: len(given) <= _LONGEST and any(matches(given) for matches in matchers)
+
+
+def _matcher(pattern: Sequence[Piece]) -> Callable[[str], bool]:
     parts = _parts(pattern)
     if len(parts) < _ARN_PARTS and parts[-1][-1:] == [Wild.RUN]:
         parts += [[Wild.RUN]] * (_ARN_PARTS - len(parts))
-    matchers = [any_of([part]) for part in parts]
+    matchers = [filters.any_of([part]) for part in parts]
 
     def matches(given: str) -> bool:
         found = given.split(":", _ARN_PARTS - 1)

@@ -137,7 +137,7 @@ class Case:
         return max(grants, key=lambda grant: grant.reach, default=None)
 
     def _by_identity(self) -> Grant | None:
-        if self.question.principal.is_root:
+        if self.question.is_root:
             return Grant("root", "account", None)
         for placed in self.identity:
             if (grant := _granted(placed, self.question)) is not None:

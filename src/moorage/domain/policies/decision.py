@@ -58,10 +58,10 @@ def decide(
         limits=put((BOUNDARY, boundary), (SESSION, session)),
         resource=[] if own else put((REPOSITORY, repository), (REGISTRY, registry)),
     )
-    denied = case.denied(own_root=question.principal.is_root and question.principal.account == owner)
+    denied = case.denied(own_root=question.is_root and question.principal.account == owner)
     if denied is not None:
         return denied
-    if question.principal.is_service or question.principal.is_federated:
+    if question.is_outsider:
         return case.outsider()
     if own or question.principal.account == owner:
         return case.same_account()
@@ -95,7 +95,7 @@ def assume(
     denied = case.denied(own_root=False)
     if denied is not None:
         return denied
-    if question.principal.is_service or question.principal.is_federated:
+    if question.is_outsider:
         return case.outsider()
     granted = case.by_resource()
     if granted is not None and granted.reach > Reach.ACCOUNT and question.principal.account == owner:

@@ -26,12 +26,15 @@ _DERIVED_PREFIX: Final = "aws:principaltag/"
 class Question:
     """A request prepared for many statements to look at. One is made for each decision."""
 
-    __slots__ = ("_facts", "_request", "action", "principal", "resource")
+    __slots__ = ("_facts", "_request", "action", "is_outsider", "is_root", "principal", "resource")
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self._facts: dict[str, tuple[str, ...]] | None = None
-        self.principal = request.principal
+        self.principal = principal = request.principal
+        self.is_root = principal.is_root
+        # Whom no account's identity policies govern.
+        self.is_outsider = principal.is_service or principal.is_federated
         self.action = request.action.lower()
         self.resource = request.resource
 

@@ -17,7 +17,7 @@ from moorage.domain.policies.reading import show
 from moorage.domain.policies.variables import Patterns, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from decimal import Decimal
 
     from moorage.domain.filters import Piece
@@ -47,17 +47,19 @@ def _strings(*, wildcards: bool) -> Compiler:
 
 
 def _ignoring_case(wanted: Sequence[str], variables: bool) -> Test:
-    def fold(pattern: Sequence[Piece]) -> Callable[[str], bool]:
-        folded = "".join(piece for piece in pattern if isinstance(piece, str)).lower()
-        return lambda given: given.lower() == folded
+    return Patterns((read(value, wildcards=False, variables=variables) for value in wanted), _folded).match
 
-    return Patterns((read(value, wildcards=False, variables=variables) for value in wanted), fold).match
+
+def _folded(patterns: Iterable[Sequence[Piece]]) -> Callable[[str], bool]:
+    texts = ["".join(piece for piece in pattern if isinstance(piece, str)) for pattern in patterns]
+    folded = frozenset((len(text), text.lower()) for text in texts)
+    return lambda given: (len(given), given.lower()) in folded
 
 
 def _arns(wanted: Sequence[str], variables: bool) -> Test:
     for pattern in wanted:
         arns.check(pattern)
-    return Patterns((read(pattern, wildcards=True, variables=variables) for pattern in wanted), arns.matcher).match
+    return Patterns((read(pattern, wildcards=True, variables=variables) for pattern in wanted), arns.any_of).match
 
 
 # --- Values -------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from moorage.domain.policies.model import Kind, PolicyError
 from moorage.domain.policies.reading import mapping, show, texts
 
 if TYPE_CHECKING:
-    from moorage.domain.policies.model import Principal
+    from moorage.domain.policies.facts import Question
 
 _ACCOUNT: Final = re.compile(r"(?:arn:aws[a-z-]*:iam::)?([0-9]{12})(:root)?")
 # Names and paths may hold any printable character but the wildcards, which AWS does not expand here.
@@ -50,9 +50,9 @@ class Principals:
     named: frozenset[str]
     """The AWS principals as they are written, without ``*``."""
 
-    def reach(self, principal: Principal, *, deny: bool) -> Reach:
+    def reach(self, question: Question, *, deny: bool) -> Reach:
         """
-        Say how the statement is about the principal.
+        Say how the statement is about who asks.
 
         In doubt the narrower grant and the wider refusal: allowing ``*`` is not
         meant for services and web identities, denying ``*`` is; and of those
@@ -60,25 +60,22 @@ class Principals:
         because AWS wants whoever is spared named besides the account.
         """
         if not self.excluded:
-            return self._named(principal, everyone=self.everyone and (deny or not _is_outside(principal)))
+            return self._named(question, everyone=self.everyone and (deny or not question.is_outsider))
         if deny:
-            spared = self._named(principal, everyone=self.everyone) > Reach.ACCOUNT
+            spared = self._named(question, everyone=self.everyone) > Reach.ACCOUNT
         else:
-            spared = _is_outside(principal) or self._named(principal, everyone=self.everyone) > Reach.NONE
+            spared = question.is_outsider or self._named(question, everyone=self.everyone) > Reach.NONE
         return Reach.NONE if spared else Reach.DIRECT
 
-    def _named(self, principal: Principal, *, everyone: bool) -> Reach:
+    def _named(self, question: Question, *, everyone: bool) -> Reach:
+        principal = question.principal
         if everyone or principal.arn in self.arns or principal.arn in self.others:
             return Reach.DIRECT
         if principal.role_arn in self.arns:
             return Reach.ROLE
-        if principal.account in self.accounts and not _is_outside(principal):
-            return Reach.DIRECT if principal.is_root else Reach.ACCOUNT
+        if principal.account in self.accounts and not question.is_outsider:
+            return Reach.DIRECT if question.is_root else Reach.ACCOUNT
         return Reach.NONE
-
-
-def _is_outside(principal: Principal) -> bool:
-    return principal.is_service or principal.is_federated
 
 
 def read(value: object, kind: Kind, where: str, *, excluded: bool) -> Principals:

@@ -40,7 +40,7 @@ class Statement:
             return Reach.NONE
         reach = Reach.DIRECT
         if self.principals is not None:
-            reach = self.principals.reach(question.principal, deny=not self.allow)
+            reach = self.principals.reach(question, deny=not self.allow)
         if reach and all(condition.holds(question) for condition in self.conditions):
             return reach
         return Reach.NONE

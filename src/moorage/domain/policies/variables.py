@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from moorage.domain.filters import Piece, Wild, any_of, pieces
+from moorage.domain.filters import Piece, Wild, any_of, pieces, shortest
 from moorage.domain.policies.model import PolicyError
 from moorage.domain.policies.reading import show
 
@@ -39,7 +39,8 @@ class Variable:
 
 
 Part: TypeAlias = Piece | Variable
-Compiler: TypeAlias = "Callable[[Sequence[Piece]], Callable[[str], bool]]"
+Compiler: TypeAlias = "Callable[[Iterable[Sequence[Piece]]], Callable[[str], bool]]"
+"""Makes one function of patterns: whether at least one matches. None may match a text shorter than itself."""
 
 
 def read(text: str, *, wildcards: bool, variables: bool) -> tuple[Part, ...]:
@@ -80,7 +81,7 @@ class Patterns:
 
     __slots__ = ("_compile", "_fixed", "_open")
 
-    def __init__(self, texts: Iterable[Sequence[Part]], compiler: Compiler | None = None) -> None:
+    def __init__(self, texts: Iterable[Sequence[Part]], compiler: Compiler = any_of) -> None:
         fixed: list[tuple[Piece, ...]] = []
         self._open: list[Sequence[Part]] = []
         for parts in texts:
@@ -89,29 +90,23 @@ class Patterns:
                 fixed.append(closed)
             else:
                 self._open.append(parts)
-        self._compile = compiler or _one
-        self._fixed = any_of(fixed) if compiler is None else _any(map(compiler, fixed))
+        self._compile = compiler
+        self._fixed = compiler(fixed)
 
     def match(self, text: str, question: Question) -> bool:
         """Say whether one of the texts, filled in for this question, matches."""
-        return self._fixed(text) or any(self._open_match(parts, text, question) for parts in self._open)
+        return self._fixed(text) or (bool(self._open) and self._open_match(text, question))
 
     def resolved(self, question: Question) -> bool:
         """Say whether every variable has a value."""
         return all(_fill(parts, question) is not None for parts in self._open)
 
-    def _open_match(self, parts: Sequence[Part], text: str, question: Question) -> bool:
-        filled = _fill(parts, question)
-        return filled is not None and self._compile(filled)(text)
-
-
-def _one(pattern: Sequence[Piece]) -> Callable[[str], bool]:
-    return any_of([pattern])
-
-
-def _any(matchers: Iterable[Callable[[str], bool]]) -> Callable[[str], bool]:
-    prepared = tuple(matchers)
-    return lambda text: any(matches(text) for matches in prepared)
+    def _open_match(self, text: str, question: Question) -> bool:
+        filled = (_fill(parts, question) for parts in self._open)
+        # A short text may ask for a long value many times over: what is too long is not even compiled.
+        return self._compile([pattern for pattern in filled if pattern is not None and shortest(pattern) <= len(text)])(
+            text
+        )
 
 
 def _fill(parts: Sequence[Part], question: Question) -> list[Piece] | None:

@@ -1,0 +1,31 @@
+"""Inserts that meet a row of the same key: the one thing that SQLite and PostgreSQL share and SQL does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.dialects import sqlite
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import sqlalchemy as sa
+
+
+def _insert(tx: sa.Connection, table: sa.Table) -> Any:
+    if tx.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 (slow to import, for those who have it)
+
+        return postgresql.insert(table)
+    return sqlite.insert(table)
+
+
+def insert_if_absent(tx: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> bool:
+    """Insert a row unless its key is taken; tell whether it was inserted."""
+    return bool(tx.execute(_insert(tx, table).values(values).on_conflict_do_nothing()).rowcount)
+
+
+def insert_or_update(tx: sa.Connection, table: sa.Table, values: Mapping[str, Any], key: Sequence[str]) -> None:
+    """Insert a row, or give the row of the same ``key`` the other values."""
+    changed = {name: value for name, value in values.items() if name not in key}
+    tx.execute(_insert(tx, table).values(values).on_conflict_do_update(index_elements=list(key), set_=changed))

@@ -146,7 +146,7 @@ VIOLATIONS: list[tuple[str, dict[str, Any], str, str]] = [
         "SetRepositoryPolicy",
         {"repositoryName": "ab", "policyText": "a" * 10241},
         "PolicyText",
-        "Member must have length less than or equal to 10240",
+        "Invalid repository policy provided",
     ),
     (
         "PutLifecyclePolicy",

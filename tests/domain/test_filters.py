@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from moorage.domain import filters
@@ -59,6 +59,10 @@ def steps(matches: Callable[[str], bool], text: str) -> int:
 
 
 @given(LETTERS, TEXTS)
+@example("ab*ba", "aba")
+@example("a*a", "a")
+@example("a*b*b", "ab")
+@example("a?*?a", "aaa")
 def test_matches_as_defined(pattern: str, text: str) -> None:
     """Both ways of matching agree with the definition, for every pattern and text."""
     assert wildcard(pattern)(text) == naive(pattern, text)

@@ -177,6 +177,12 @@ def test_root_can_always_recover(action: str) -> None:
     assert not ask(root(OTHER), action, repository=LOCKED).allowed
 
 
+def test_only_the_owner_recovers() -> None:
+    """A Deny holds for the root user of another account, whatever the policy allows that account."""
+    shared = on_repository({"Principal": ACCOUNT_Y}, DENY | {"Principal": "*"})
+    assert not ask(root(OTHER), "SetRepositoryPolicy", repository=shared).allowed
+
+
 @pytest.mark.parametrize("action", ["PutImage", "DeleteRepository", "SetRepositoryPolicyX"])
 def test_root_is_hit_by_deny(action: str) -> None:
     """Beyond recovery, an explicit Deny in a repository policy hits the root user too."""

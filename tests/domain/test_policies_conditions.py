@@ -77,6 +77,7 @@ CASES: list[tuple[str, object, str, str]] = [
     ("ArnLike", "arn:aws:*:role/ci:*:*:*", "arn:aws:x:role/ci:a:b:c:d", ROLE),
     ("ArnLike", f"arn:aws:iam::{OWNER}:*", ROLE, "arn:aws:iam::333333333333:role/ci"),
     ("ArnLike", "*", ROLE, "not an arn"),
+    ("ArnLike", "*", f"{ROLE}/{'x' * 1_900}", f"{ROLE}/{'x' * 2_048}"),
     (
         "ArnLike",
         "arn:aws:codebuild:*:*:project/*",

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -19,7 +18,7 @@ from starlette.responses import Response
 from moorage import logs
 from moorage.aws import model, sigv4, sts
 from moorage.aws.table import OPERATIONS
-from moorage.domain.errors import BodyTooLarge, Failure, Malformed, UnknownOperation
+from moorage.domain.errors import BodyTooLarge, Failure, UnknownOperation
 from moorage.operations import invoke
 from moorage.registry.auth import Anonymous, Signed
 
@@ -35,10 +34,9 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = "application/x-amz-json-1.1"
 _MAX_BODY: Final = 28 * 1024 * 1024
 """Bytes: the longest layer part in base64, and its JSON around it."""
-_MAX_FIELDS: Final = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AwsRequest:
     """A request as the door reads it: headers by lower-case name, the body whole."""
 
@@ -54,9 +52,14 @@ class AwsRequest:
         form = self.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
         return form and "x-amz-target" not in self.headers
 
+    @cached_property
+    def claim(self) -> sigv4.Claim | None:
+        """What the request says of its signature, not yet verified; raises the failure of one that cannot be read."""
+        return sigv4.parse(self.signed)
+
     def credential(self, services: frozenset[str]) -> Credential:
-        """Return what the request presents; raise the failure of a signature that cannot be read."""
-        claim = sigv4.parse(self.signed)
+        """Return what the request presents to one of the services."""
+        claim = self.claim
         if claim is None:
             return Anonymous()
         return Signed(
@@ -113,21 +116,13 @@ def run(registry: Registry, request: AwsRequest) -> dict[str, Any]:
         raise UnknownOperation(reason=f"{shape.name} is not available in this version of Moorage")
 
     def arguments() -> dict[str, Any]:
-        if "X-Amz-Signature=" in request.signed.query:
-            return shape.decode_query(_pairs(request.signed.query))
+        if request.claim is not None and request.claim.presigned:
+            return shape.decode_query(model.parse_query(request.signed.query))
         return shape.decode(model.parse_json(request.body))
 
     credential = request.credential(frozenset({"ecr"}))
     result = invoke(registry, operation, credential, arguments, request_id=request.request_id, facts=request.facts)
     return shape.encode(result)
-
-
-def _pairs(query: str) -> list[tuple[str, str]]:
-    """Return the parameters of a presigned URL."""
-    try:
-        return parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
-    except ValueError:
-        raise Malformed(reason="The query has too many parameters") from None
 
 
 async def _body(request: Request) -> bytes:

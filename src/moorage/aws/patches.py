@@ -53,5 +53,6 @@ WORDING: Final = {
     ("repositoryName", "pattern"): f"must satisfy regular expression '{_NAME_PATTERN}'",
     ("registryId", "pattern"): "must satisfy regular expression [0-9]{12}",
     ("policyText", "null"): "Cannot be null",
+    ("policyText", "max_length"): "Invalid repository policy provided",
 }
 """(Top-level member, constraint) -> its text, for the members that ECR checks with older code."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
 
@@ -49,27 +49,28 @@ class SqliteDatabase:
     def read(self) -> Iterator[sa.Connection]:
         """Open a snapshot."""
         with self.engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN")
-            try:
-                yield connection
-            finally:
-                connection.exec_driver_sql("ROLLBACK")
+            _driver(connection).execute("BEGIN").close()
+            # Closing the connection rolls back, which for a reader only ends the snapshot.
+            yield connection
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """Open the one writing transaction; IMMEDIATE, so that what is read in it cannot change under it."""
         with self._writing, self.engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.exec_driver_sql("ROLLBACK")
-                raise
-            connection.exec_driver_sql("COMMIT")
+            driver = _driver(connection)
+            driver.execute("BEGIN IMMEDIATE").close()
+            # If the block or the commit raises, closing the connection rolls back.
+            yield connection
+            driver.execute("COMMIT").close()
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _driver(connection: sa.Connection) -> sqlite3.Connection:
+    """Return the driver's own connection: what is said to it costs no ceremony."""
+    return cast("sqlite3.Connection", connection.connection.driver_connection)
 
 
 def _configure(connection: sqlite3.Connection, _record: Any) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import time
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -28,6 +28,7 @@ KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _MAX_TOKEN: Final = 4096
 _ALGORITHMS: Final = ["HS256"]
+_KEPT: Final = 4096
 
 
 class Expired(ValueError):
@@ -48,6 +49,9 @@ class Keyring:
         self._random = random
         self._clock = clock
         self._signing = cache(lambda purpose: OctKey.import_key(self._derive(f"sign:{purpose}")))
+        # That a signature is good never changes; whether the token still counts
+        # (its time, its key) is asked anew each time.
+        self._verified = lru_cache(maxsize=_KEPT)(self._verify)
         self._sealer = AESGCM(self._derive("seal"))
 
     def __repr__(self) -> str:
@@ -76,14 +80,17 @@ class Keyring:
         """Return the claims of a token signed for this purpose; raise `Forged` or `Expired`."""
         if len(token) > _MAX_TOKEN or not token.isascii():
             raise Forged
-        try:
-            claims = jwt.decode(token, self._signing(purpose), algorithms=_ALGORITHMS).claims
-        except (JoseError, ValueError, TypeError, RecursionError):
-            raise Forged from None
+        claims = self._verified(purpose, token)
         expires = claims.get("exp")
         if expires is not None and (not isinstance(expires, int) or expires <= self._clock()):
             raise Expired
         return claims
+
+    def _verify(self, purpose: str, token: str) -> dict[str, Any]:
+        try:
+            return jwt.decode(token, self._signing(purpose), algorithms=_ALGORITHMS).claims
+        except (JoseError, ValueError, TypeError, RecursionError):
+            raise Forged from None
 
 
 def encode_key(key: bytes) -> str:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final
 
 from moorage.domain.policies.case import BOUNDARY, IDENTITY, REGISTRY, REPOSITORY, SESSION, TRUST, Case, put
 from moorage.domain.policies.facts import Question
-from moorage.domain.policies.principals import Reach
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +96,6 @@ def assume(
         return denied
     if question.is_outsider:
         return case.outsider()
-    granted = case.by_resource()
-    if granted is not None and granted.reach > Reach.ACCOUNT and question.principal.account == owner:
+    if question.principal.account == owner and case.by_resource() is not None:
         return case.same_account()
     return case.both_sides()

@@ -19,6 +19,8 @@ from moorage.domain.names import is_region, is_registry_id
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_LABELS = 4
+"""``<account>.dkr.ecr.<region>``"""
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -128,6 +130,15 @@ class Settings:
             return host
         _, colon, port = host.rpartition(":")
         return f"{registry_id}.dkr.ecr.{region}.{self.domain}" + (f":{port}" if colon and port.isdigit() else "")
+
+    def registry_of_host(self, host: str) -> tuple[str, str] | None:
+        """Return the account and region that a host name of the installation's domain means, None for any other."""
+        bare, suffix = host.lower().partition(":")[0], f".{self.domain}"
+        labels = bare.removesuffix(suffix).split(".")
+        if self.domain is None or not bare.endswith(suffix) or labels[1:3] != ["dkr", "ecr"] or len(labels) != _LABELS:
+            return None
+        account, region = labels[0], labels[3]
+        return (account, region) if is_registry_id(account) and is_region(region) else None
 
     def registry_url(self, registry_id: str, region: str) -> str:
         """Return the ``proxyEndpoint`` of one registry."""

@@ -157,6 +157,7 @@ class Door:
 
     def enter(self, ctx: Context, row: Row, request: Request, body: bytes, *, push: bool = False) -> Call:
         """Decide access to what the row asks; this is where every route passes."""
+        ctx = self._addressed(ctx, request)
         target = None
         if row.on_repository:
             name = RepositoryName.parse(request.path_params["name"])
@@ -165,6 +166,17 @@ class Door:
             everything = repository_arn(ctx.region, ctx.registry_id, "*")
             authorize(ctx, Need(row.action, "*" if row.action == "ecr:GetAuthorizationToken" else everything))
         return Call(ctx, request.path_params, request.query_params, request.headers, target, body)
+
+    def _addressed(self, ctx: Context, request: Request) -> Context:
+        """Address the registry that the host name means, where it means one; else the one that the token names."""
+        named = self.registry.settings.registry_of_host(request.headers.get("host", ""))
+        if named is None:
+            return ctx
+        account, region = named
+        if region != ctx.region:
+            # A token is good in the region that gave it.
+            raise InvalidCredential
+        return ctx.at(account)
 
     def _credential_of_url(self, token: str) -> SignedUrl:
         try:

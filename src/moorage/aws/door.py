@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from moorage import logs
+from moorage import bodies, logs
 from moorage.aws import model, sigv4, sts
 from moorage.aws.table import OPERATIONS
 from moorage.domain.errors import BodyTooLarge, Failure, UnknownOperation
@@ -74,7 +74,8 @@ async def endpoint(registry: Registry, request: Request, facts: dict[str, str]) 
     """Answer one request at the AWS door."""
     request_id: str = request.state.request_id
     try:
-        body = await _body(request)
+        too_long = BodyTooLarge(reason=f"The request is longer than {_MAX_BODY} bytes")
+        body = await bodies.whole(request, _MAX_BODY, too_long)
     except Failure as failure:
         return _failed(failure, request_id)
     except ClientDisconnect:
@@ -123,15 +124,6 @@ def run(registry: Registry, request: AwsRequest) -> dict[str, Any]:
     credential = request.credential(frozenset({"ecr"}))
     result = invoke(registry, operation, credential, arguments, request_id=request.request_id, facts=request.facts)
     return shape.encode(result)
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY:
-            raise BodyTooLarge(reason=f"The request is longer than {_MAX_BODY} bytes")
-    return bytes(body)
 
 
 def _failed(failure: Failure, request_id: str) -> Response:

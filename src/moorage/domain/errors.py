@@ -116,6 +116,16 @@ class BodyTooLarge(
     """The body is longer than any valid request for this route."""
 
 
+class SenderStalled(
+    Failure,
+    aws="RequestTimeoutException",
+    oci=(408, "UNSUPPORTED"),
+    aws_status=408,
+    text="No byte of the request's body arrived for {seconds} seconds",
+):
+    """The sender of a body went silent."""
+
+
 class ManifestTooLarge(Failure, aws="InvalidParameterException", oci=(413, "MANIFEST_INVALID"), text="{reason}"):
     """A manifest longer than 4 MiB."""
 

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from moorage import logs
+from moorage import bodies, logs
 from moorage.domain.errors import Failure, InvalidCredential, InvalidLayerPart, ManifestTooLarge, NotSupported
 from moorage.domain.manifests import MAX_BYTES
 from moorage.domain.names import RepositoryName, repository_arn
@@ -144,7 +144,8 @@ class Door:
                     lambda: self._unit(row, handler, request, credential, b""), point_read=True
                 )
             case Writing(handler):
-                body = await _bounded_body(request)
+                too_long = ManifestTooLarge(reason=f"A manifest may have at most {MAX_BYTES} bytes")
+                body = await bodies.whole(request, MAX_BYTES, too_long)
                 return await self.registry.perform(lambda: self._unit(row, handler, request, credential, body))
 
     def _unit(
@@ -254,16 +255,6 @@ def facts_of(request: Request) -> dict[str, str]:
     if agent := request.headers.get("user-agent"):
         facts["aws:UserAgent"] = agent
     return facts
-
-
-async def _bounded_body(request: Request) -> bytes:
-    """Return the body, refusing one that is longer than the longest manifest before reading it whole."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BYTES:
-            raise ManifestTooLarge(reason=f"A manifest may have at most {MAX_BYTES} bytes")
-    return bytes(body)
 
 
 async def not_found(request: Request, _error: Exception) -> Response:

@@ -25,6 +25,7 @@ MANIFEST = "/v2/{name:path}/manifests/{reference}"
 # fmt: off
 ROWS: tuple[Row, ...] = (
     Row("GET",    "/v2/",                              "ecr:GetAuthorizationToken",       Reading(listings.ping)),
+    Row("GET",    "/v2",                               "ecr:GetAuthorizationToken",       Reading(listings.ping)),
     Row("GET",    "/v2/_catalog",                      "ecr:DescribeRepositories",        Reading(listings.catalog)),
     Row("GET",    "/v2/{name:path}/tags/list",         "ecr:ListImages",                  Reading(listings.tags)),
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.responses import Response
 
+from moorage import bodies
 from moorage.domain.errors import AccessDenied, InvalidParameter, RepositoryNotFound
 from moorage.domain.names import Digest, RepositoryName
 from moorage.registry import layers, repositories, uploads
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 _GATHERED: Final = 1024 * 1024
 """Bytes gathered before they are hashed and written: fewer hops to a thread, larger writes."""
-_STALLED: Final = 300
-"""Seconds without a byte after which a sender is given up."""
 _MOUNT_SOURCES: Final = 50
 """Repositories that are tried as the source of a mount that names none."""
 _CONTENT_RANGE: Final = re.compile(r"(?:bytes[ =])?(\d{1,15})-(\d{1,15})(?:/(?:\d{1,15}|\*))?")
@@ -147,13 +146,8 @@ async def _receive(stream: Stream, appender: Appender) -> bytes:
     """Write the body as it arrives, one piece in a thread while the next is received; return what is left over."""
     gathered = bytearray()
     writing: asyncio.Future[None] | None = None
-    chunks = stream.request.stream()
     try:
-        while True:
-            async with asyncio.timeout(_STALLED):
-                chunk = await anext(chunks, None)
-            if chunk is None:
-                break
+        async for chunk in bodies.chunks(stream.request):
             gathered += chunk
             if len(gathered) >= _GATHERED:
                 if writing is not None:

@@ -1,0 +1,42 @@
+"""Request bodies: received with a bound on their length and on the patience of the receiver."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.errors import SenderStalled
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+    from moorage.domain.errors import Failure
+
+STALLED: Final = 120
+"""Seconds without a byte after which a sender is given up."""
+
+
+async def chunks(request: Request) -> AsyncIterator[bytes]:
+    """Yield the body as it arrives; raise `SenderStalled`, or Starlette's ``ClientDisconnect``."""
+    received = aiter(request.stream())
+    while True:
+        try:
+            async with asyncio.timeout(STALLED):
+                chunk = await anext(received, None)
+        except TimeoutError:
+            raise SenderStalled(seconds=STALLED) from None
+        if chunk is None:
+            return
+        yield chunk
+
+
+async def whole(request: Request, limit: int, too_long: Failure) -> bytes:
+    """Return a body of at most ``limit`` bytes; raise ``too_long`` as soon as it is longer."""
+    body = bytearray()
+    async for chunk in chunks(request):
+        body += chunk
+        if len(body) > limit:
+            raise too_long
+    return bytes(body)

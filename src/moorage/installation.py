@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import secrets
-import string
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 from moorage import migrations
-from moorage.registry.auth import root_principal
+from moorage.registry.identities import AccessKey, new_access_key, store_key
 from moorage.registry.secrets import KEY_BYTES, decode_key, encode_key
 from moorage.registry.tables import access_keys
 
@@ -25,20 +24,6 @@ if TYPE_CHECKING:
     from moorage.registry.core import Registry
 
 MASTER_KEY_VARIABLE: Final = "MOORAGE_MASTER_KEY"
-_KEY_ALPHABET: Final = string.ascii_uppercase + "234567"
-_SECRET_ALPHABET: Final = string.ascii_letters + string.digits + "+/"
-
-
-@dataclass(frozen=True, slots=True)
-class AccessKey:
-    """An access key with its secret, as its owner keeps it."""
-
-    account_id: str
-    access_key_id: str
-    secret_access_key: str
-
-    def __repr__(self) -> str:
-        return f"AccessKey({self.access_key_id})"
 
 
 @contextmanager
@@ -84,23 +69,12 @@ def ensure_root_key(registry: Registry) -> None:
     """Make the root access key of the installation's account, stored readable by its owner only."""
     account_id, data = registry.settings.account_id, registry.settings.data
     key = read_root_key(data, account_id) or new_access_key(account_id)
-    root = root_principal(account_id)
     with registry.database.write() as tx:
         if tx.execute(sa.select(access_keys.c.id).where(access_keys.c.id == key.access_key_id)).first():
             return
         # The file first: a key that nobody knows would be of no use.
         _write_private(root_key_file(data, account_id), json.dumps(asdict(key), indent=2) + "\n")
-        tx.execute(
-            sa.insert(access_keys).values(
-                id=key.access_key_id,
-                account_id=account_id,
-                principal_arn=root.arn,
-                user_id=root.user_id,
-                secret=registry.keyring.seal(key.secret_access_key, key.access_key_id),
-                active=True,
-                created_at=registry.clock(),
-            )
-        )
+        store_key(tx, registry.keyring, key, user=None, now=registry.clock())
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +96,6 @@ def read_address(data: Path) -> Address | None:
         return Address(**json.loads((data / "address.json").read_text()))
     except FileNotFoundError:
         return None
-
-
-def new_access_key(account_id: str) -> AccessKey:
-    """Return a new key in AWS's forms: ``AKIA`` and 16 characters, a secret of 40."""
-    key_id = "AKIA" + "".join(secrets.choice(_KEY_ALPHABET) for _ in range(16))
-    secret = "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40))
-    return AccessKey(account_id, key_id, secret)
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -62,6 +62,7 @@ def steps(matches: Callable[[str], bool], text: str) -> int:
 @example("ab*ba", "aba")
 @example("a*a", "a")
 @example("a*b*b", "ab")
+@example("*b*aab", "aaab")
 @example("a?*?a", "aaa")
 def test_matches_as_defined(pattern: str, text: str) -> None:
     """Both ways of matching agree with the definition, for every pattern and text."""

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from moorage import __version__
+from moorage.cli import group, key, policy, user
 from moorage.cli.env import env
 from moorage.cli.serve import serve
 
@@ -19,6 +20,10 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(env)
+app.add_typer(user.app, name="user")
+app.add_typer(group.app, name="group")
+app.add_typer(key.app, name="key")
+app.add_typer(policy.app, name="policy")
 
 
 def _show_version(wanted: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Annotated
 
 import typer
@@ -41,8 +40,6 @@ def serve(
     """
     given = {name: value for name, value in locals().items() if name != "config"}
     settings = settings_of(config, **given)
-    # Nothing of what is imported now is garbage; looking for some would take a fifth of the start.
-    gc.disable()
     from moorage import server  # noqa: PLC0415 (only this command needs all of it)
 
     try:

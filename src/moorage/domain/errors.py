@@ -174,6 +174,28 @@ class AccessDenied(
     """Known, and not allowed. ``reason`` ends the sentence as AWS ends it."""
 
 
+# --- Users, groups, policies, keys ------------------------------------------------
+
+
+class NoSuchEntity(Failure, aws="NoSuchEntityException", oci=(404, "UNSUPPORTED"), text="There is no {kind} {name}"):
+    """A user, group, policy, role or key that is not there (IAM's ``NoSuchEntity``)."""
+
+
+class EntityAlreadyExists(
+    Failure, aws="EntityAlreadyExistsException", oci=(409, "UNSUPPORTED"), text="There is a {kind} {name} already"
+):
+    """A name that is taken (IAM's ``EntityAlreadyExists``)."""
+
+
+class MalformedPolicy(
+    Failure,
+    aws="MalformedPolicyDocumentException",
+    oci=(400, "UNSUPPORTED"),
+    text="The policy cannot be used: {reason}",
+):
+    """An identity policy that says what would not be enforced, or says it wrongly."""
+
+
 # --- What was asked for is not there, or is in the way ---------------------------
 
 

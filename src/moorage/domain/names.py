@@ -28,6 +28,7 @@ _TAG_RE: Final = re.compile(r"[a-zA-Z0-9_.-]+")
 _DIGEST_RE: Final = re.compile(r"(sha256):([0-9a-f]{64})|(sha512):([0-9a-f]{128})")
 _LOOSE_DIGEST_RE: Final = re.compile(r"[a-zA-Z0-9_+.-]+:[a-fA-F0-9]+")
 _REGISTRY_ID_RE: Final = re.compile(r"[0-9]{12}")
+_ENTITY_RE: Final = re.compile(r"[a-zA-Z0-9+=,.@_-]{1,64}")
 _REGION_RE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 MIN_NAME: Final = 2
@@ -89,6 +90,19 @@ class Digest(str):
     def algorithm(self) -> str:
         """``sha256`` or ``sha512``."""
         return self.partition(":")[0]
+
+
+class EntityName(str):
+    """The name of a user, group, role or policy (IAM: letters, digits and ``+=,.@_-``, 64 characters here)."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the name; raise `InvalidParameter`."""
+        if _ENTITY_RE.fullmatch(text) is None:
+            raise InvalidParameter("name", "must satisfy regular expression '[a-zA-Z0-9+=,.@_-]{1,64}'")
+        return cls(text)
 
 
 def is_loose_digest(text: str) -> bool:

@@ -59,7 +59,11 @@ class DiskStore:
 
     def read(self, location: str, start: int, stop: int) -> Iterator[bytes]:
         """Yield the bytes in pieces of 1 MiB."""
-        with self._path(location).open("rb", buffering=0) as file:
+        try:
+            file = self._path(location).open("rb", buffering=0)
+        except FileNotFoundError:
+            raise Missing(location) from None
+        with file:
             file.seek(start)
             left = stop - start
             while left > 0:
@@ -100,18 +104,17 @@ class DiskWriter:
         self._path = path
         self._descriptor = descriptor
         self._offset = offset
+        self._is_cut = False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Busy(path.name) from None
-        length = os.fstat(descriptor).st_size
-        if length < offset:
+        if os.fstat(descriptor).st_size < offset:
             raise Missing(path.name)
-        if length > offset:
-            os.ftruncate(descriptor, offset)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append; a full disk raises OSError and the file is cut back by the next writer."""
+        self._cut()
         view = memoryview(data)
         while view:
             written = os.pwrite(self._descriptor, view, self._offset)
@@ -120,8 +123,16 @@ class DiskWriter:
 
     def sync(self) -> None:
         """Sync the file, then the folder that names it."""
+        self._cut()
         os.fsync(self._descriptor)
         _sync_folder(self._path.parent)
+
+    def _cut(self) -> None:
+        # Not on opening: until its opener has looked again, under the lock, the
+        # file may be another writer's work or a finished layer.
+        if not self._is_cut:
+            os.ftruncate(self._descriptor, self._offset)
+            self._is_cut = True
 
     def close(self) -> None:
         """Release the lock."""

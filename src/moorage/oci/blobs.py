@@ -32,7 +32,9 @@ class BlobResponse(FileResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file; a malformed Range is ignored, one that ends before it begins is refused (RFC 9110, 14.2)."""
         ranges = [value for name, value in scope["headers"] if name == b"range"]
-        if ranges and (len(ranges) > 1 or _RANGES_RE.fullmatch(ranges[0].strip()) is None):
+        readable = len(ranges) == 1 and _RANGES_RE.fullmatch(ranges[0].strip()) is not None
+        # Ranges are a matter of GET alone.
+        if ranges and (not readable or scope["method"] != "GET"):
             scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"range"]}
         elif ranges and _is_reversed(ranges[0]):
             size = self.headers["content-length"]
@@ -59,8 +61,13 @@ def _wanted(call: Call) -> Layer:
 
 
 def head(call: Call) -> Response:
-    """Tell whether the repository has a blob, and its length."""
+    """Tell whether the repository has a blob, and all that `get` would say of it."""
     layer = _wanted(call)
+    if not_modified(call.headers, layer.digest):
+        return _unchanged(layer)
+    store = call.ctx.registry.blobs
+    if isinstance(store.locate(layer.location), OnDisk):
+        return serve(store, layer)
     headers = {**_headers(layer), "Accept-Ranges": "bytes"}
     return Response(headers=headers, media_type="application/octet-stream")
 
@@ -69,8 +76,12 @@ def get(call: Call) -> Response:
     """Serve a blob's bytes, whole or in ranges."""
     layer = _wanted(call)
     if not_modified(call.headers, layer.digest):
-        return Response(status_code=304, headers={"ETag": entity_tag(layer.digest)})
+        return _unchanged(layer)
     return serve(call.ctx.registry.blobs, layer)
+
+
+def _unchanged(layer: Layer) -> Response:
+    return Response(status_code=304, headers={"ETag": entity_tag(layer.digest)})
 
 
 def serve(store: BlobStore, layer: Layer) -> Response:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _VERSION: Final = {"Docker-Distribution-Api-Version": "registry/2.0"}
 _MAX_AUTHORIZATION: Final = 8192
+_MAX_AGENT: Final = 512
+"""Characters of a User-Agent that policies see: what a pattern is matched against is bounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +255,7 @@ def facts_of(request: Request) -> dict[str, str]:
     if request.client is not None:
         facts["aws:SourceIp"] = request.client.host
     if agent := request.headers.get("user-agent"):
-        facts["aws:UserAgent"] = agent
+        facts["aws:UserAgent"] = agent[:_MAX_AGENT]
     return facts
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from moorage.domain.errors import InvalidParameter, KmsFailure, NotSupported
+from moorage.domain.errors import InvalidParameter, KmsFailure
 from moorage.domain.names import RepositoryName, repository_arn
 from moorage.operations.framework import Mode, on_registry, on_repository
 from moorage.registry import repositories
@@ -57,7 +57,8 @@ def create_repository(
     """Create an empty repository (CreateRepository)."""
     _check_encryption(encryption_configuration or {})
     if (image_scanning_configuration or {}).get("scanOnPush"):
-        raise NotSupported(reason="Image scanning is not available in this registry: scanOnPush must be false")
+        problem = "Image scanning is not available in this registry: scanOnPush must be false"
+        raise InvalidParameter("imageScanningConfiguration", problem)
     created = repositories.create(
         ctx,
         RepositoryName.parse(repository_name),

@@ -12,19 +12,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import sqlalchemy as sa
-
 from moorage.domain.errors import AccessDenied, ExpiredCredential, InvalidCredential, Unauthenticated
 from moorage.domain.names import is_region, is_registry_id
-from moorage.domain.policies import Principal, Request, decide
+from moorage.domain.policies import Request, decide
+from moorage.registry import identities
 from moorage.registry.secrets import Expired, Forged
-from moorage.registry.tables import access_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from moorage.domain.policies import Policy
+    import sqlalchemy as sa
+
+    from moorage.domain.policies import Policy, Principal
     from moorage.registry.core import Context, Registry
+    from moorage.registry.identities import KeyHolder
 
 TOKEN_LIFETIME: Final = timedelta(hours=12)
 USERNAME: Final = "AWS"
@@ -75,6 +76,8 @@ class Identity:
     access_key_id: str
     registry_id: str
     region: str
+    policies: tuple[Policy, ...] = ()
+    """The caller's identity policies; root has none."""
 
 
 def authenticate(registry: Registry, tx: sa.Connection, credential: Credential, now: datetime) -> Identity:
@@ -90,9 +93,9 @@ def authenticate(registry: Registry, tx: sa.Connection, credential: Credential, 
         case Signed():
             return _authenticate_signed(registry, tx, credential, now)
         case Password():
-            return _authenticate_password(registry, tx, credential)
+            return _authenticate_password(registry, tx, credential, now)
         case SignedUrl(claims):
-            return _identity_of_claims(tx, claims)
+            return _identity_of_claims(tx, claims, now)
         case _:
             raise Unauthenticated
 
@@ -108,30 +111,19 @@ def _anybody(registry: Registry, credential: Credential) -> Identity:
             account, region = claims["registry"], claims["region"]
         except (Expired, Forged):
             pass
-    return Identity(root_principal(account), "dev", account, region)
-
-
-def root_principal(account: str) -> Principal:
-    """Return an account's root user."""
-    return Principal(arn=f"arn:aws:iam::{account}:root", account=account, user_id=account)
-
-
-_KEY = sa.select(
-    access_keys.c.account_id, access_keys.c.principal_arn, access_keys.c.user_id, access_keys.c.secret
-).where(access_keys.c.id == sa.bindparam("key"), access_keys.c.active)
+    return Identity(identities.root_principal(account), "dev", account, region)
 
 
 def _authenticate_signed(registry: Registry, tx: sa.Connection, credential: Signed, now: datetime) -> Identity:
-    row = tx.execute(_KEY, {"key": credential.access_key_id}).first()
+    holder = identities.holder(tx, credential.access_key_id, now)
     # Long-lived keys carry no session token; one that is there is not ours.
-    if row is None or credential.session_token is not None or not is_region(credential.region):
+    if holder is None or credential.session_token is not None or not is_region(credential.region):
         raise InvalidCredential
-    credential.verify(registry.keyring.unseal(row.secret, credential.access_key_id), now)
-    principal = Principal(arn=row.principal_arn, account=row.account_id, user_id=row.user_id)
-    return Identity(principal, credential.access_key_id, row.account_id, credential.region)
+    credential.verify(registry.keyring.unseal(holder.secret, credential.access_key_id), now)
+    return _identity(tx, holder, credential.access_key_id, holder.principal.account, credential.region)
 
 
-def _authenticate_password(registry: Registry, tx: sa.Connection, credential: Password) -> Identity:
+def _authenticate_password(registry: Registry, tx: sa.Connection, credential: Password, now: datetime) -> Identity:
     if credential.username != USERNAME:
         raise InvalidCredential
     try:
@@ -140,17 +132,20 @@ def _authenticate_password(registry: Registry, tx: sa.Connection, credential: Pa
         raise ExpiredCredential from None
     except Forged:
         raise InvalidCredential from None
-    return _identity_of_claims(tx, claims)
+    return _identity_of_claims(tx, claims, now)
 
 
-def _identity_of_claims(tx: sa.Connection, claims: Mapping[str, Any]) -> Identity:
+def _identity_of_claims(tx: sa.Connection, claims: Mapping[str, Any], now: datetime) -> Identity:
     """Return the identity a token of ours stands for, as long as the key that made it is active."""
     key, registry_id, region = claims["key"], claims["registry"], claims["region"]
-    row = tx.execute(_KEY, {"key": key}).first()
-    if row is None or not is_registry_id(registry_id) or not is_region(region):
+    holder = identities.holder(tx, key, now)
+    if holder is None or not is_registry_id(registry_id) or not is_region(region):
         raise InvalidCredential
-    principal = Principal(arn=row.principal_arn, account=row.account_id, user_id=row.user_id)
-    return Identity(principal, key, registry_id, region)
+    return _identity(tx, holder, key, registry_id, region)
+
+
+def _identity(tx: sa.Connection, holder: KeyHolder, key: str, registry_id: str, region: str) -> Identity:
+    return Identity(holder.principal, key, registry_id, region, identities.policies_of(tx, holder.principal))
 
 
 class AuthorizationToken(NamedTuple):
@@ -192,7 +187,7 @@ def authorize(ctx: Context, *needs: Need) -> None:
             conditions[f"aws:ResourceTag/{key}"] = value
             conditions[f"ecr:ResourceTag/{key}"] = value
         request = Request(principal=ctx.principal, action=need.action, resource=need.resource, context=conditions)
-        decision = decide(request, owner=ctx.registry_id, identity=(), repository=need.policy)
+        decision = decide(request, owner=ctx.registry_id, identity=ctx.identity.policies, repository=need.policy)
         if not decision.allowed:
             raise AccessDenied(
                 principal=ctx.principal.arn, action=need.action, resource=need.resource, reason=decision.reason

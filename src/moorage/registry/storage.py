@@ -86,13 +86,14 @@ class BlobStore(Protocol):
         """
         Return the writer of an upload, standing at ``offset``.
 
-        Bytes beyond the offset (of a writer that was cut off) are discarded.
-        Raises `Busy` while another writer is open, here or in another
-        process, and `Missing` if there are fewer bytes than ``offset``.
+        Bytes beyond the offset (of a writer that was cut off) are discarded
+        with the first write or sync and not before: to open and close takes
+        nothing away. Raises `Busy` while another writer is open, here or in
+        another process, and `Missing` if there are fewer bytes than ``offset``.
         """
 
     def read(self, location: str, start: int, stop: int) -> Iterator[bytes]:
-        """Yield the bytes from ``start`` to just before ``stop``."""
+        """Yield the bytes from ``start`` to just before ``stop``; raises `Missing` if they are not there."""
 
     def locate(self, location: str) -> Place:
         """Tell how the bytes reach a client."""

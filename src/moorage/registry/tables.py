@@ -51,17 +51,68 @@ def _repository_id() -> sa.Column[str]:
     )
 
 
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("account_id", sa.String(12), primary_key=True),
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("user_id", sa.String(128), nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+groups = sa.Table(
+    "groups",
+    metadata,
+    sa.Column("account_id", sa.String(12), primary_key=True),
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+memberships = sa.Table(
+    "memberships",
+    metadata,
+    sa.Column("account_id", sa.String(12), primary_key=True),
+    sa.Column("user_name", sa.String(64), primary_key=True),
+    sa.Column("group_name", sa.String(128), primary_key=True),
+    sa.ForeignKeyConstraint(["account_id", "user_name"], ["users.account_id", "users.name"], ondelete="CASCADE"),
+    sa.ForeignKeyConstraint(["account_id", "group_name"], ["groups.account_id", "groups.name"], ondelete="CASCADE"),
+    sa.Index(None, "account_id", "group_name"),
+)
+
+policies = sa.Table(
+    "policies",
+    metadata,
+    sa.Column("account_id", sa.String(12), primary_key=True),
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    comment="Identity policies of an account's own, beside the built-in ones.",
+)
+
+attachments = sa.Table(
+    "attachments",
+    metadata,
+    sa.Column("account_id", sa.String(12), primary_key=True),
+    sa.Column("kind", sa.String(8), primary_key=True),
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("policy", sa.String(128), primary_key=True),
+    comment="Which policy is attached to which user or group.",
+)
+
 access_keys = sa.Table(
     "access_keys",
     metadata,
     sa.Column("id", sa.String(128), primary_key=True),
     sa.Column("account_id", sa.String(12), nullable=False),
-    sa.Column("principal_arn", sa.String(2048), nullable=False),
-    sa.Column("user_id", sa.String(128), nullable=False),
+    sa.Column("user_name", sa.String(64), nullable=True),
     sa.Column("secret", sa.LargeBinary, nullable=False),
     sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("expires_at", Instant, nullable=True),
     sa.Column("created_at", Instant, nullable=False),
-    comment="Who may sign. The secret is encrypted with a key that is not in the database.",
+    sa.ForeignKeyConstraint(["account_id", "user_name"], ["users.account_id", "users.name"], ondelete="CASCADE"),
+    sa.Index(None, "account_id", "user_name"),
+    comment="Who may sign: a user, or without one the account's root. The secret is sealed.",
 )
 
 repositories = sa.Table(

@@ -176,9 +176,7 @@ class Appender:
                 )
             )
             if changed.rowcount != 1:
-                raise UploadNotFound(
-                    upload_id=self.upload.id, name=self._repository.name, registry_id=self._repository.registry_id
-                )
+                raise self._gone()
         if self._state.offset == self.offset:
             self._ctx.registry.hash_states.put(self.upload.id, self._state)
         self.upload = after
@@ -208,14 +206,17 @@ class Appender:
         """Let the next writer in; bytes that were not committed are void."""
         self._writer.close()
 
+    def _gone(self) -> UploadNotFound:
+        return UploadNotFound(
+            upload_id=self.upload.id, name=self._repository.name, registry_id=self._repository.registry_id
+        )
+
     def _take_upload(self, ctx: Context) -> None:
         taken = ctx.tx.execute(
             sa.delete(uploads).where(uploads.c.id == self.upload.id, uploads.c.offset == self.upload.offset)
         )
         if taken.rowcount != 1:
-            raise UploadNotFound(
-                upload_id=self.upload.id, name=self._repository.name, registry_id=self._repository.registry_id
-            )
+            raise self._gone()
 
     def _matching_digest(self, wanted: Sequence[str]) -> Digest:
         for algorithm in dict.fromkeys(text.partition(":")[0] for text in wanted):
@@ -231,8 +232,13 @@ class Appender:
             start, running = self._state.offset, self._state.sha256.copy()
         else:
             start, running = 0, hashlib.new(algorithm)
-        for piece in self._ctx.registry.blobs.read(self.upload.location, start, self.offset):
-            running.update(piece)
+        if start < self.offset:
+            try:
+                for piece in self._ctx.registry.blobs.read(self.upload.location, start, self.offset):
+                    running.update(piece)
+            except Missing:
+                # Cancelled meanwhile: its row is gone too.
+                raise self._gone() from None
         return Digest(f"{algorithm}:{running.hexdigest()}")
 
 

@@ -9,28 +9,64 @@ down_revision = None
 
 def upgrade() -> None:
     """Make all tables."""
-    _access_keys()
-    _repositories()
+    _attachments()
     _blobs()
-    _repository_blobs()
+    _groups()
+    _policies()
+    _repositories()
+    _users()
+    _access_keys()
     _manifests()
-    _tags()
-    _edges()
+    _memberships()
+    _repository_blobs()
     _uploads()
+    _edges()
+    _tags()
 
 
-def _access_keys() -> None:
+def _attachments() -> None:
     op.create_table(
-        "access_keys",
-        sa.Column("id", sa.String(length=128), nullable=False),
+        "attachments",
         sa.Column("account_id", sa.String(length=12), nullable=False),
-        sa.Column("principal_arn", sa.String(length=2048), nullable=False),
-        sa.Column("user_id", sa.String(length=128), nullable=False),
-        sa.Column("secret", sa.LargeBinary(), nullable=False),
-        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("policy", sa.String(length=128), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "kind", "name", "policy", name="pk_attachments"),
+        comment="Which policy is attached to which user or group.",
+    )
+
+
+def _blobs() -> None:
+    op.create_table(
+        "blobs",
+        sa.Column("digest", sa.String(length=135), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("location", sa.String(length=1024), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_access_keys"),
-        comment="Who may sign. The secret is encrypted with a key that is not in the database.",
+        sa.PrimaryKeyConstraint("digest", name="pk_blobs"),
+        comment="Bytes, once for the whole installation, and where they are.",
+    )
+
+
+def _groups() -> None:
+    op.create_table(
+        "groups",
+        sa.Column("account_id", sa.String(length=12), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "name", name="pk_groups"),
+    )
+
+
+def _policies() -> None:
+    op.create_table(
+        "policies",
+        sa.Column("account_id", sa.String(length=12), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "name", name="pk_policies"),
+        comment="Identity policies of an account's own, beside the built-in ones.",
     )
 
 
@@ -51,33 +87,38 @@ def _repositories() -> None:
     )
 
 
-def _blobs() -> None:
+def _users() -> None:
     op.create_table(
-        "blobs",
-        sa.Column("digest", sa.String(length=135), nullable=False),
-        sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.Column("location", sa.String(length=1024), nullable=False),
+        "users",
+        sa.Column("account_id", sa.String(length=12), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=128), nullable=False),
+        sa.Column("tags", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("digest", name="pk_blobs"),
-        comment="Bytes, once for the whole installation, and where they are.",
+        sa.PrimaryKeyConstraint("account_id", "name", name="pk_users"),
     )
 
 
-def _repository_blobs() -> None:
+def _access_keys() -> None:
     op.create_table(
-        "repository_blobs",
-        sa.Column("repository_id", sa.String(length=32), nullable=False),
-        sa.Column("digest", sa.String(length=135), nullable=False),
-        sa.Column("media_type", sa.String(length=1024), nullable=True),
-        sa.Column("linked_at", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["digest"], ["blobs.digest"], name="fk_repository_blobs_digest"),
+        "access_keys",
+        sa.Column("id", sa.String(length=128), nullable=False),
+        sa.Column("account_id", sa.String(length=12), nullable=False),
+        sa.Column("user_name", sa.String(length=64), nullable=True),
+        sa.Column("secret", sa.LargeBinary(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["repository_id"], ["repositories.id"], name="fk_repository_blobs_repository_id", ondelete="CASCADE"
+            ["account_id", "user_name"],
+            ["users.account_id", "users.name"],
+            name="fk_access_keys_account_id_user_name",
+            ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint("repository_id", "digest", name="pk_repository_blobs"),
-        comment="Who may see which layer.",
+        sa.PrimaryKeyConstraint("id", name="pk_access_keys"),
+        comment="Who may sign: a user, or without one the account's root. The secret is sealed.",
     )
-    op.create_index("ix_repository_blobs_digest", "repository_blobs", ["digest"])
+    op.create_index("ix_access_keys_account_id_user_name", "access_keys", ["account_id", "user_name"])
 
 
 def _manifests() -> None:
@@ -107,25 +148,65 @@ def _manifests() -> None:
     op.create_index("ix_manifests_repository_id_tagged_digest", "manifests", ["repository_id", "tagged", "digest"])
 
 
-def _tags() -> None:
+def _memberships() -> None:
     op.create_table(
-        "tags",
-        sa.Column("repository_id", sa.String(length=32), nullable=False),
-        sa.Column("name", sa.String(length=300), nullable=False),
-        sa.Column("digest", sa.String(length=135), nullable=False),
-        sa.Column("tagged_at", sa.BigInteger(), nullable=False),
+        "memberships",
+        sa.Column("account_id", sa.String(length=12), nullable=False),
+        sa.Column("user_name", sa.String(length=64), nullable=False),
+        sa.Column("group_name", sa.String(length=128), nullable=False),
         sa.ForeignKeyConstraint(
-            ["repository_id", "digest"],
-            ["manifests.repository_id", "manifests.digest"],
-            name="fk_tags_repository_id_digest",
+            ["account_id", "group_name"],
+            ["groups.account_id", "groups.name"],
+            name="fk_memberships_account_id_group_name",
             ondelete="CASCADE",
         ),
         sa.ForeignKeyConstraint(
-            ["repository_id"], ["repositories.id"], name="fk_tags_repository_id", ondelete="CASCADE"
+            ["account_id", "user_name"],
+            ["users.account_id", "users.name"],
+            name="fk_memberships_account_id_user_name",
+            ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint("repository_id", "name", name="pk_tags"),
+        sa.PrimaryKeyConstraint("account_id", "user_name", "group_name", name="pk_memberships"),
     )
-    op.create_index("ix_tags_repository_id_digest_name", "tags", ["repository_id", "digest", "name"])
+    op.create_index("ix_memberships_account_id_group_name", "memberships", ["account_id", "group_name"])
+
+
+def _repository_blobs() -> None:
+    op.create_table(
+        "repository_blobs",
+        sa.Column("repository_id", sa.String(length=32), nullable=False),
+        sa.Column("digest", sa.String(length=135), nullable=False),
+        sa.Column("media_type", sa.String(length=1024), nullable=True),
+        sa.Column("linked_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["digest"], ["blobs.digest"], name="fk_repository_blobs_digest"),
+        sa.ForeignKeyConstraint(
+            ["repository_id"], ["repositories.id"], name="fk_repository_blobs_repository_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("repository_id", "digest", name="pk_repository_blobs"),
+        comment="Who may see which layer.",
+    )
+    op.create_index("ix_repository_blobs_digest", "repository_blobs", ["digest"])
+
+
+def _uploads() -> None:
+    op.create_table(
+        "uploads",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("repository_id", sa.String(length=32), nullable=False),
+        sa.Column("offset", sa.BigInteger(), nullable=False),
+        sa.Column("parts", sa.Integer(), nullable=False),
+        sa.Column("small_parts", sa.Integer(), nullable=False),
+        sa.Column("last_part_small", sa.Boolean(), nullable=False),
+        sa.Column("location", sa.String(length=1024), nullable=False),
+        sa.Column("touched_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["repository_id"], ["repositories.id"], name="fk_uploads_repository_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_uploads"),
+        comment="Layers on their way in.",
+    )
+    op.create_index("ix_uploads_repository_id", "uploads", ["repository_id"])
+    op.create_index("ix_uploads_touched_at", "uploads", ["touched_at"])
 
 
 def _edges() -> None:
@@ -150,22 +231,22 @@ def _edges() -> None:
     op.create_index("ix_edges_repository_id_child_kind", "edges", ["repository_id", "child", "kind"])
 
 
-def _uploads() -> None:
+def _tags() -> None:
     op.create_table(
-        "uploads",
-        sa.Column("id", sa.String(length=36), nullable=False),
+        "tags",
         sa.Column("repository_id", sa.String(length=32), nullable=False),
-        sa.Column("offset", sa.BigInteger(), nullable=False),
-        sa.Column("parts", sa.Integer(), nullable=False),
-        sa.Column("small_parts", sa.Integer(), nullable=False),
-        sa.Column("last_part_small", sa.Boolean(), nullable=False),
-        sa.Column("location", sa.String(length=1024), nullable=False),
-        sa.Column("touched_at", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(length=300), nullable=False),
+        sa.Column("digest", sa.String(length=135), nullable=False),
+        sa.Column("tagged_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["repository_id"], ["repositories.id"], name="fk_uploads_repository_id", ondelete="CASCADE"
+            ["repository_id", "digest"],
+            ["manifests.repository_id", "manifests.digest"],
+            name="fk_tags_repository_id_digest",
+            ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint("id", name="pk_uploads"),
-        comment="Layers on their way in.",
+        sa.ForeignKeyConstraint(
+            ["repository_id"], ["repositories.id"], name="fk_tags_repository_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("repository_id", "name", name="pk_tags"),
     )
-    op.create_index("ix_uploads_repository_id", "uploads", ["repository_id"])
-    op.create_index("ix_uploads_touched_at", "uploads", ["touched_at"])
+    op.create_index("ix_tags_repository_id_digest_name", "tags", ["repository_id", "digest", "name"])

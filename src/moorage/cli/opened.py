@@ -1,0 +1,43 @@
+"""A unit of work for commands that manage an installation, beside a running server or without one."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from moorage import app
+from moorage.cli.options import Data, fail, settings_of
+from moorage.domain.errors import Failure
+from moorage.registry.auth import Identity
+from moorage.registry.identities import root_principal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from moorage.registry.core import Context
+
+__all__ = ["Account", "Data", "writing"]
+
+Account = Annotated[
+    str | None, typer.Option("--account-id", help="The account: twelve digits.", envvar="MOORAGE_ACCOUNT_ID")
+]
+
+
+@contextmanager
+def writing(data: Path | None, account_id: str | None) -> Iterator[Context]:
+    """Open a transaction as the account's root; whatever is refused ends the command with its message."""
+    given: dict[str, Any] = {"data": data, "account_id": account_id}
+    settings = settings_of(None, **given)
+    app.prepare(settings)
+    registry = app.open_registry(settings)
+    account = settings.account_id
+    try:
+        with registry.write(Identity(root_principal(account), "cli", account, settings.region)) as ctx:
+            yield ctx
+    except Failure as failure:
+        fail(failure.message)
+    finally:
+        registry.close()

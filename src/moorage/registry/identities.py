@@ -1,0 +1,372 @@
+"""
+Users, groups, their policies and keys: made, listed, removed; and the caller that a key stands for.
+
+What is changed here takes effect with the next request, on every worker:
+nothing of it is remembered between two of them but compiled policy texts.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from moorage.domain import policies
+from moorage.domain.errors import EntityAlreadyExists, MalformedPolicy, NoSuchEntity
+from moorage.domain.managed import MANAGED
+from moorage.registry.tables import access_keys, attachments, groups, memberships, users
+from moorage.registry.tables import policies as policies_table
+from moorage.registry.upsert import insert_if_absent, insert_or_update
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from moorage.domain.names import EntityName
+    from moorage.registry.core import Context
+    from moorage.registry.secrets import Keyring
+
+USER: Final = "user"
+GROUP: Final = "group"
+_KEY_ALPHABET: Final = string.ascii_uppercase + "234567"
+_SECRET_ALPHABET: Final = string.ascii_letters + string.digits + "+/"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """An access key with its secret, as its owner keeps it."""
+
+    account_id: str
+    access_key_id: str
+    secret_access_key: str
+
+    def __repr__(self) -> str:
+        return f"AccessKey({self.access_key_id})"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHolder:
+    """What a key's row says: whose it is, and its sealed secret."""
+
+    principal: policies.Principal
+    secret: bytes
+
+
+def root_principal(account: str) -> policies.Principal:
+    """Return an account's root user."""
+    return policies.Principal(arn=f"arn:aws:iam::{account}:root", account=account, user_id=account)
+
+
+def user_arn(account: str, name: str) -> str:
+    """Return the ARN of a user."""
+    return f"arn:aws:iam::{account}:user/{name}"
+
+
+# --- The caller behind a key ---------------------------------------------------------
+
+_KEY = (
+    sa.select(access_keys.c.account_id, access_keys.c.user_name, access_keys.c.secret, users.c.user_id, users.c.tags)
+    .join_from(
+        access_keys,
+        users,
+        sa.and_(users.c.account_id == access_keys.c.account_id, users.c.name == access_keys.c.user_name),
+        isouter=True,
+    )
+    .where(
+        access_keys.c.id == sa.bindparam("key"),
+        access_keys.c.active,
+        sa.or_(
+            access_keys.c.expires_at.is_(None),
+            access_keys.c.expires_at > sa.bindparam("now", type_=access_keys.c.expires_at.type),
+        ),
+    )
+)
+
+
+def holder(tx: sa.Connection, access_key_id: str, now: datetime) -> KeyHolder | None:
+    """Return who holds an access key, None if there is none of that id, or it is inactive or past its time."""
+    row = tx.execute(_KEY, {"key": access_key_id, "now": now}).first()
+    if row is None:
+        return None
+    if row.user_name is None:
+        return KeyHolder(root_principal(row.account_id), row.secret)
+    principal = policies.Principal(
+        arn=user_arn(row.account_id, row.user_name),
+        account=row.account_id,
+        user_id=row.user_id,
+        name=row.user_name,
+        tags=row.tags,
+    )
+    return KeyHolder(principal, row.secret)
+
+
+_IN_GROUPS = sa.select(memberships.c.group_name).where(
+    memberships.c.account_id == sa.bindparam("account"), memberships.c.user_name == sa.bindparam("user")
+)
+_POLICIES = (
+    sa.select(attachments.c.policy, policies_table.c.document)
+    .join_from(
+        attachments,
+        policies_table,
+        sa.and_(policies_table.c.account_id == attachments.c.account_id, policies_table.c.name == attachments.c.policy),
+        isouter=True,
+    )
+    .where(
+        attachments.c.account_id == sa.bindparam("account"),
+        sa.or_(
+            sa.and_(attachments.c.kind == USER, attachments.c.name == sa.bindparam("user")),
+            sa.and_(attachments.c.kind == GROUP, attachments.c.name.in_(_IN_GROUPS)),
+        ),
+    )
+)
+
+
+def policies_of(tx: sa.Connection, principal: policies.Principal) -> tuple[policies.Policy, ...]:
+    """Return the identity policies of a user: attached to it or to a group of it. Root has none and needs none."""
+    if principal.name is None:
+        return ()
+    rows = tx.execute(_POLICIES, {"account": principal.account, "user": principal.name})
+    return tuple(_compiled(row.document or MANAGED[row.policy], row.policy) for row in rows)
+
+
+@lru_cache(maxsize=1024)
+def _compiled(document: str, name: str) -> policies.Policy:
+    return policies.parse(document, policies.Kind.IDENTITY, name=name)
+
+
+# --- Managing them --------------------------------------------------------------------
+
+
+def create_user(ctx: Context, name: EntityName, tags: dict[str, str] | None = None) -> str:
+    """Create a user of the addressed account and return its ARN; raise `EntityAlreadyExists`."""
+    values = {
+        "account_id": ctx.registry_id,
+        "name": name,
+        "user_id": _new_id("AIDA"),
+        "tags": tags or {},
+        "created_at": ctx.now,
+    }
+    _insert_new(ctx, users, values, "user", name)
+    return user_arn(ctx.registry_id, name)
+
+
+def create_group(ctx: Context, name: EntityName) -> None:
+    """Create a group; raise `EntityAlreadyExists`."""
+    _insert_new(ctx, groups, {"account_id": ctx.registry_id, "name": name, "created_at": ctx.now}, "group", name)
+
+
+def put_policy(ctx: Context, name: EntityName, document: str) -> None:
+    """Create or replace an identity policy of the account; raise `MalformedPolicy`, saying where."""
+    try:
+        policies.parse(document, policies.Kind.IDENTITY, name=name)
+    except policies.PolicyError as problem:
+        raise MalformedPolicy(reason=problem.detail) from None
+    if name in MANAGED:
+        raise EntityAlreadyExists(kind="policy", name=name)
+    values = {"account_id": ctx.registry_id, "name": name, "document": document, "created_at": ctx.now}
+    insert_or_update(ctx.tx, policies_table, values, key=["account_id", "name"])
+
+
+def delete(ctx: Context, kind: str, name: EntityName) -> None:
+    """Delete a user (with its keys), a group or a policy, and what is attached; raise `NoSuchEntity`."""
+    table = {USER: users, GROUP: groups, "policy": policies_table}[kind]
+    gone = ctx.tx.execute(sa.delete(table).where(table.c.account_id == ctx.registry_id, table.c.name == name))
+    if gone.rowcount != 1:
+        raise NoSuchEntity(kind=kind, name=name)
+    named = (
+        attachments.c.policy == name
+        if kind == "policy"
+        else sa.and_(attachments.c.kind == kind, attachments.c.name == name)
+    )
+    ctx.tx.execute(sa.delete(attachments).where(attachments.c.account_id == ctx.registry_id, named))
+
+
+def add_to_group(ctx: Context, group: EntityName, user: EntityName) -> None:
+    """Make a user a member of a group; raise `NoSuchEntity` if either is missing."""
+    _require(ctx, GROUP, group)
+    _require(ctx, USER, user)
+    insert_if_absent(ctx.tx, memberships, {"account_id": ctx.registry_id, "user_name": user, "group_name": group})
+
+
+def remove_from_group(ctx: Context, group: EntityName, user: EntityName) -> None:
+    """End a membership; raise `NoSuchEntity` if there is none."""
+    gone = ctx.tx.execute(
+        sa.delete(memberships).where(
+            memberships.c.account_id == ctx.registry_id,
+            memberships.c.user_name == user,
+            memberships.c.group_name == group,
+        )
+    )
+    if gone.rowcount != 1:
+        raise NoSuchEntity(kind="membership", name=f"{user} in {group}")
+
+
+def attach(ctx: Context, kind: str, name: EntityName, policy: str) -> None:
+    """Attach a policy, the account's own or a built-in one, to a user or group; raise `NoSuchEntity`."""
+    _require(ctx, kind, name)
+    if policy not in MANAGED:
+        _require(ctx, "policy", policy)
+    values = {"account_id": ctx.registry_id, "kind": kind, "name": name, "policy": policy}
+    insert_if_absent(ctx.tx, attachments, values)
+
+
+def detach(ctx: Context, kind: str, name: EntityName, policy: str) -> None:
+    """Detach a policy; raise `NoSuchEntity` if it is not attached."""
+    gone = ctx.tx.execute(
+        sa.delete(attachments).where(
+            attachments.c.account_id == ctx.registry_id,
+            attachments.c.kind == kind,
+            attachments.c.name == name,
+            attachments.c.policy == policy,
+        )
+    )
+    if gone.rowcount != 1:
+        raise NoSuchEntity(kind="attachment", name=f"{policy} to {kind} {name}")
+
+
+def _require(ctx: Context, kind: str, name: str) -> None:
+    table = {USER: users, GROUP: groups, "policy": policies_table}[kind]
+    row = sa.select(table.c.name).where(table.c.account_id == ctx.registry_id, table.c.name == name)
+    if ctx.tx.execute(row).first() is None:
+        raise NoSuchEntity(kind=kind, name=name)
+
+
+def _insert_new(ctx: Context, table: sa.Table, values: dict[str, Any], kind: str, name: str) -> None:
+    try:
+        with ctx.tx.begin_nested():
+            ctx.tx.execute(sa.insert(table).values(values))
+    except IntegrityError:
+        raise EntityAlreadyExists(kind=kind, name=name) from None
+
+
+# --- Access keys ------------------------------------------------------------------------
+
+
+def new_access_key(account_id: str) -> AccessKey:
+    """Return a new key in AWS's forms: ``AKIA`` and 16 characters, a secret of 40. It is not stored yet."""
+    secret = "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40))
+    return AccessKey(account_id, _new_id("AKIA"), secret)
+
+
+def store_key(
+    tx: sa.Connection,
+    keyring: Keyring,
+    key: AccessKey,
+    *,
+    user: str | None,
+    now: datetime,
+    expires_at: datetime | None = None,
+) -> None:
+    """Store a key, its secret sealed."""
+    tx.execute(
+        sa.insert(access_keys).values(
+            id=key.access_key_id,
+            account_id=key.account_id,
+            user_name=user,
+            secret=keyring.seal(key.secret_access_key, key.access_key_id),
+            active=True,
+            expires_at=expires_at,
+            created_at=now,
+        )
+    )
+
+
+def create_key(ctx: Context, user: EntityName, expires_at: datetime | None = None) -> AccessKey:
+    """Make an access key for a user; its secret is told this once. Raises `NoSuchEntity`."""
+    _require(ctx, USER, user)
+    key = new_access_key(ctx.registry_id)
+    store_key(ctx.tx, ctx.registry.keyring, key, user=user, now=ctx.now, expires_at=expires_at)
+    return key
+
+
+def set_key_active(ctx: Context, access_key_id: str, *, active: bool) -> None:
+    """Disable a key, or enable it again; raise `NoSuchEntity`."""
+    changed = ctx.tx.execute(sa.update(access_keys).where(_is_key(ctx, access_key_id)).values(active=active))
+    if changed.rowcount != 1:
+        raise NoSuchEntity(kind="access key", name=access_key_id)
+
+
+def delete_key(ctx: Context, access_key_id: str) -> None:
+    """Delete a key; raise `NoSuchEntity`."""
+    if ctx.tx.execute(sa.delete(access_keys).where(_is_key(ctx, access_key_id))).rowcount != 1:
+        raise NoSuchEntity(kind="access key", name=access_key_id)
+
+
+def _is_key(ctx: Context, access_key_id: str) -> sa.ColumnElement[bool]:
+    return sa.and_(access_keys.c.id == access_key_id, access_keys.c.account_id == ctx.registry_id)
+
+
+def _new_id(prefix: str) -> str:
+    return prefix + "".join(secrets.choice(_KEY_ALPHABET) for _ in range(16))
+
+
+# --- Lists --------------------------------------------------------------------------------
+
+
+def list_users(ctx: Context) -> Sequence[dict[str, Any]]:
+    """Return the account's users with their groups and policies."""
+    rows = ctx.tx.execute(sa.select(users).where(users.c.account_id == ctx.registry_id).order_by(users.c.name))
+    return [
+        {
+            "name": row.name,
+            "arn": user_arn(ctx.registry_id, row.name),
+            "groups": _names(ctx, memberships.c.group_name, memberships.c.user_name == row.name),
+            "policies": _attached(ctx, USER, row.name),
+        }
+        for row in rows.all()
+    ]
+
+
+def list_groups(ctx: Context) -> Sequence[dict[str, Any]]:
+    """Return the account's groups with their members and policies."""
+    rows = ctx.tx.execute(sa.select(groups).where(groups.c.account_id == ctx.registry_id).order_by(groups.c.name))
+    return [
+        {
+            "name": row.name,
+            "users": _names(ctx, memberships.c.user_name, memberships.c.group_name == row.name),
+            "policies": _attached(ctx, GROUP, row.name),
+        }
+        for row in rows.all()
+    ]
+
+
+def list_keys(ctx: Context, user: str | None = None) -> Sequence[dict[str, Any]]:
+    """Return the account's access keys, without their secrets."""
+    chosen = access_keys.c.user_name == user if user is not None else sa.true()
+    rows = ctx.tx.execute(
+        sa.select(access_keys).where(access_keys.c.account_id == ctx.registry_id, chosen).order_by(access_keys.c.id)
+    )
+    return [
+        {
+            "accessKeyId": row.id,
+            "user": row.user_name or "root",
+            "active": row.active,
+            "createdAt": row.created_at,
+            "expiresAt": row.expires_at,
+        }
+        for row in rows.all()
+    ]
+
+
+def list_policies(ctx: Context) -> Sequence[dict[str, Any]]:
+    """Return the built-in policies and the account's own."""
+    own = sa.select(policies_table.c.name).where(policies_table.c.account_id == ctx.registry_id)
+    names = ctx.tx.execute(own.order_by(policies_table.c.name)).scalars().all()
+    return [{"name": n, "builtIn": True} for n in MANAGED] + [{"name": n, "builtIn": False} for n in names]
+
+
+def _attached(ctx: Context, kind: str, name: str) -> list[str]:
+    chosen = sa.select(attachments.c.policy).where(
+        attachments.c.account_id == ctx.registry_id, attachments.c.kind == kind, attachments.c.name == name
+    )
+    return list(ctx.tx.execute(chosen.order_by(attachments.c.policy)).scalars())
+
+
+def _names(ctx: Context, column: sa.Column[str], chosen: sa.ColumnElement[bool]) -> list[str]:
+    names = sa.select(column).where(memberships.c.account_id == ctx.registry_id, chosen)
+    return list(ctx.tx.execute(names.order_by(column)).scalars())

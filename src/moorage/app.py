@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from moorage import installation
 from moorage.aws import door as aws
+from moorage.aws.request import AwsRequest
 from moorage.aws.sigv4 import SignedRequest
 from moorage.config import Settings, SettingsError
 from moorage.drivers.disk import DiskStore
@@ -119,7 +120,7 @@ def answer_in_process(
         headers = [("host", parts.netloc), *headers]
     signed = SignedRequest(method=method, path=parts.path or "/", query=parts.query, headers=headers, body=body)
     facts = {"aws:SecureTransport": "false", "aws:SourceIp": "127.0.0.1"}
-    return aws.answer(registry, aws.AwsRequest(signed, dict(headers), body, str(uuid.uuid4()), facts))
+    return aws.answer(registry, AwsRequest(signed, dict(headers), body, str(uuid.uuid4()), facts))
 
 
 async def _healthz(_request: Request) -> Response:

@@ -8,8 +8,7 @@ existence, operation. What can go wrong is written here and nowhere else.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import ClientDisconnect
@@ -17,57 +16,22 @@ from starlette.responses import Response
 
 from moorage import bodies, logs
 from moorage.aws import model, sigv4, sts
+from moorage.aws.request import AwsRequest
 from moorage.aws.table import OPERATIONS
 from moorage.domain.errors import BodyTooLarge, Failure, UnknownOperation
 from moorage.operations import invoke
-from moorage.registry.auth import Anonymous, Signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import Request
 
-    from moorage.registry.auth import Credential
     from moorage.registry.core import Registry
 
 
 CONTENT_TYPE: Final = "application/x-amz-json-1.1"
 _MAX_BODY: Final = 28 * 1024 * 1024
 """Bytes: the longest layer part in base64, and its JSON around it."""
-
-
-@dataclass(frozen=True)
-class AwsRequest:
-    """A request as the door reads it: headers by lower-case name, the body whole."""
-
-    signed: sigv4.SignedRequest
-    headers: Mapping[str, str]
-    body: bytes
-    request_id: str
-    facts: dict[str, str]
-
-    @property
-    def is_sts(self) -> bool:
-        """Whether the request speaks the query protocol, which here only STS does."""
-        form = self.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-        return form and "x-amz-target" not in self.headers
-
-    @cached_property
-    def claim(self) -> sigv4.Claim | None:
-        """What the request says of its signature, not yet verified; raises the failure of one that cannot be read."""
-        return sigv4.parse(self.signed)
-
-    def credential(self, services: frozenset[str]) -> Credential:
-        """Return what the request presents to one of the services."""
-        claim = self.claim
-        if claim is None:
-            return Anonymous()
-        return Signed(
-            access_key_id=claim.access_key_id,
-            region=claim.region,
-            session_token=claim.session_token,
-            verify=lambda secret, now: sigv4.verify(self.signed, claim, secret, now, services),
-        )
 
 
 async def endpoint(registry: Registry, request: Request, facts: dict[str, str]) -> Response:

@@ -12,7 +12,7 @@ from moorage import logs
 from moorage.domain.errors import Failure, UnknownOperation
 
 if TYPE_CHECKING:
-    from moorage.aws.door import AwsRequest
+    from moorage.aws.request import AwsRequest
     from moorage.registry.core import Registry
 
 _NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"

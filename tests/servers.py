@@ -11,17 +11,19 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import boto3
 import urllib3
 from botocore.config import Config
 
-from moorage.installation import AccessKey, read_root_key
+from moorage.installation import read_root_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from moorage.registry.identities import AccessKey
 
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
@@ -95,7 +97,13 @@ class Server:
         return base64.b64decode(self.token()).decode().partition(":")[2]
 
     def request(
-        self, method: str, path: str, *, token: str | None = None, headers: dict[str, str] | None = None, body: Any = None
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None = None,
+        headers: dict[str, str] | None = None,
+        body: Any = None,
     ) -> urllib3.BaseHTTPResponse:
         """Send one request, by default with a good token."""
         given = {"Authorization": f"Basic {token or self.token()}"} | (headers or {})
@@ -132,7 +140,7 @@ def start(data: Path, *flags: str, port: int | None = None, workers: int = 2) ->
     port = port or free_port()
     command = [*MOORAGE, "serve", "--data", str(data), "--port", str(port), "--workers", str(workers)]
     command += ["--account-id", ACCOUNT, "--region", REGION, *flags]
-    process = subprocess.Popen(  # noqa: S603 (our own command)
+    process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment()
     )
     log: list[str] = []

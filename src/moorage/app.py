@@ -18,12 +18,13 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from moorage import installation
+from moorage import installation, proxies
 from moorage.aws import door as aws
 from moorage.aws.request import AwsRequest
 from moorage.aws.sigv4 import SignedRequest
 from moorage.config import Settings, SettingsError
 from moorage.drivers.disk import DiskStore
+from moorage.drivers.fetch import fetch
 from moorage.drivers.sqlite import SqliteDatabase
 from moorage.oci.door import facts_of, not_found
 from moorage.oci.routes import routes
@@ -62,7 +63,7 @@ def open_registry(settings: Settings) -> Registry:
 
 def _registry(settings: Settings, database: SqliteDatabase) -> Registry:
     keyring = Keyring(installation.master_key(settings.data), os.urandom)
-    return Registry(settings, database, _open_store(settings), keyring)
+    return Registry(settings, database, _open_store(settings), keyring, fetch=fetch)
 
 
 def _open_database(settings: Settings) -> SqliteDatabase:
@@ -108,7 +109,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     )
     # A slash too many is not worth a redirect: it would lose the request's body.
     app.router.redirect_slashes = False
-    return _with_request_ids(app)
+    return proxies.believing(_with_request_ids(app), opened.settings.proxies)
 
 
 def answer_in_process(

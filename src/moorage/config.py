@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import tomllib
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
 
 _LABELS = 4
 """``<account>.dkr.ecr.<region>``"""
+_DOMAIN_RE = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+SELF_SIGNED = "self-signed"
+Network = IPv4Network | IPv6Network
 
 
 class SettingsError(ValueError):
@@ -60,7 +65,22 @@ class Settings:
     """With a domain, registries are named ``<account>.dkr.ecr.<region>.<domain>``."""
 
     public_url: str | None = None
-    """The address that clients use, where it differs from ``http://localhost:<port>`` (a proxy, another name)."""
+    """The address that clients use, where it differs from ``localhost:<port>`` (a proxy, another name)."""
+
+    tls_cert: Path | None = None
+    """PEM file with the server's certificate and its chain: the server speaks HTTPS. With ``tls_key``."""
+
+    tls_key: Path | None = None
+    """PEM file with the key of ``tls_cert``, without a passphrase."""
+
+    tls: str | None = None
+    """``self-signed``: HTTPS with a certificate of a CA that is made in the data folder."""
+
+    trusted_proxies: str = ""
+    """
+    Addresses and networks, with commas between, of the proxies whose
+    ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed. From anybody else those headers mean nothing.
+    """
 
     dev: bool = False
     """Accept any credentials and create repositories on push. Loopback only."""
@@ -82,17 +102,22 @@ class Settings:
         checks = {
             "account_id must be twelve digits": is_registry_id(self.account_id),
             "region must look like us-east-1": is_region(self.region),
-            "port must be between 0 and 65535": 0 <= self.port <= 65535,  # noqa: PLR2004 (TCP)
+            "port must be between 1 and 65535": 1 <= self.port <= 65535,  # noqa: PLR2004 (TCP)
             "workers must be at least 1": self.workers >= 1,
             "upload_expiry_hours must be at least 1": self.upload_expiry_hours >= 1,
             "log_level must be debug, info, warning or error": self.log_level in {"debug", "info", "warning", "error"},
             "dev accepts any credentials, so host must be a loopback address": not self.dev or self.host in LOOPBACK,
+            "domain must be a host name in lower case": self.domain is None or _DOMAIN_RE.fullmatch(self.domain),
             "public_url must begin with http:// or https://": self.public_url is None
             or self.public_url.startswith(("http://", "https://")),
+            "tls_cert and tls_key go together": (self.tls_cert is None) == (self.tls_key is None),
+            "tls must be self-signed": self.tls in {None, SELF_SIGNED},
+            "tls and tls_cert exclude each other": self.tls is None or self.tls_cert is None,
         }
         for problem, fine in checks.items():
             if not fine:
                 raise SettingsError(problem)
+        _ = self.proxies
 
     @classmethod
     def load(cls, given: Mapping[str, Any], environ: Mapping[str, str] | None = None, file: Path | None = None) -> Self:
@@ -116,7 +141,21 @@ class Settings:
     @property
     def base_url(self) -> str:
         """The address that clients are told: scheme, host and port, no trailing slash."""
-        return (self.public_url or f"http://localhost:{self.port}").rstrip("/")
+        scheme = "https" if self.serves_tls else "http"
+        return (self.public_url or f"{scheme}://localhost:{self.port}").rstrip("/")
+
+    @property
+    def serves_tls(self) -> bool:
+        """Whether the server itself speaks TLS."""
+        return self.tls is not None or self.tls_cert is not None
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        """The networks of ``trusted_proxies``."""
+        try:
+            return tuple(ip_network(one.strip()) for one in self.trusted_proxies.split(",") if one.strip())
+        except ValueError as problem:
+            raise SettingsError(f"trusted_proxies: {problem}") from None
 
     @property
     def creates_on_push(self) -> bool:
@@ -156,17 +195,21 @@ def variable(name: str) -> str:
     return f"MOORAGE_{name.upper()}"
 
 
+_BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
+
+
 def _convert(field: dataclasses.Field[Any], value: Any) -> Any:
+    """Return a value as its setting's type: from text, which is all that an environment has, or as TOML types it."""
     kind = str(field.type)
     try:
-        if kind == "Path":
+        if kind.startswith("Path"):
             return Path(value)
-        if kind == "int":
+        if kind == "int" and isinstance(value, str):
             return int(value)
         if kind == "bool" and isinstance(value, str):
-            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}[
-                value.lower()
-            ]
+            return _BOOLS[value.lower()]
     except (KeyError, TypeError, ValueError):
         raise SettingsError(f"{field.name}: {value!r} is not a usable value") from None
+    if type(value) is not {"int": int, "bool": bool}.get(kind, str):
+        raise SettingsError(f"{field.name}: {value!r} is not a usable value")
     return value

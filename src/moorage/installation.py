@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 from moorage import migrations
+from moorage.config import SettingsError
 from moorage.registry.identities import AccessKey, new_access_key, store_key
 from moorage.registry.secrets import KEY_BYTES, decode_key, encode_key
 from moorage.registry.tables import access_keys
@@ -37,13 +38,19 @@ def locked(data: Path) -> Iterator[None]:
 def ensure_master_key(data: Path) -> None:
     """Make a master key, unless there is one in its file or in the environment."""
     if MASTER_KEY_VARIABLE not in os.environ and not (data / "master.key").exists():
-        _write_private(data / "master.key", encode_key(secrets.token_bytes(KEY_BYTES)) + "\n")
+        write_private(data / "master.key", encode_key(secrets.token_bytes(KEY_BYTES)) + "\n")
 
 
 def master_key(data: Path) -> bytes:
-    """Return the master key: from ``MOORAGE_MASTER_KEY``, else from its file."""
-    text = os.environ.get(MASTER_KEY_VARIABLE)
-    return decode_key(text if text is not None else (data / "master.key").read_text())
+    """Return the master key: from ``MOORAGE_MASTER_KEY``, else from its file; raises `SettingsError`."""
+    text, source = os.environ.get(MASTER_KEY_VARIABLE), MASTER_KEY_VARIABLE
+    if text is None:
+        source = str(data / "master.key")
+        text = (data / "master.key").read_text()
+    try:
+        return decode_key(text)
+    except ValueError:
+        raise SettingsError(f"{source} must hold the base64 of {KEY_BYTES} bytes") from None
 
 
 def migrate(engine: sa.Engine) -> None:
@@ -73,21 +80,24 @@ def ensure_root_key(registry: Registry) -> None:
         if tx.execute(sa.select(access_keys.c.id).where(access_keys.c.id == key.access_key_id)).first():
             return
         # The file first: a key that nobody knows would be of no use.
-        _write_private(root_key_file(data, account_id), json.dumps(asdict(key), indent=2) + "\n")
+        write_private(root_key_file(data, account_id), json.dumps(asdict(key), indent=2) + "\n")
         store_key(tx, registry.keyring, key, user=None, now=registry.clock())
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the server of a data folder was last started."""
+    """Where the server of a data folder was last started, and for whom."""
 
     url: str
     region: str
+    account_id: str
+    ca: str | None = None
+    """File of the CA that clients must trust, where it is one of our own."""
 
 
-def write_address(data: Path, url: str, region: str) -> None:
+def write_address(data: Path, address: Address) -> None:
     """Note the address for commands that run beside the server."""
-    _write_private(data / "address.json", json.dumps({"url": url, "region": region}) + "\n")
+    write_private(data / "address.json", json.dumps(asdict(address)) + "\n")
 
 
 def read_address(data: Path) -> Address | None:
@@ -98,7 +108,7 @@ def read_address(data: Path) -> Address | None:
         return None
 
 
-def _write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner may read, whole and durable or not at all."""
     temporary = path.with_suffix(".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -4,65 +4,75 @@ from __future__ import annotations
 
 import gc
 import http.client
+import os
+import signal
 import socket
+import ssl
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from granian import Granian
-from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP1Settings
-from granian.log import LogLevels
-
 from moorage import __version__, app, installation, logs
+from moorage.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage.config import Settings
+    from moorage.tls import Certificate
 
-_BACKLOG: Final = 2048
 _POLL: Final = 0.01
 _PATIENCE: Final = 60
+_WATCH: Final = 1.0
+"""Seconds between two looks at whether a worker's parent is there."""
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; raises OSError if the port is taken."""
+    """Serve until SIGTERM or SIGINT; raises OSError if the port is taken, `SettingsError` for a bad certificate."""
     logs.configure(settings.log_level)
     _require_free_port(settings)
+    certificate = _certificate(settings)
     app.prepare(settings)
-    installation.write_address(settings.data, settings.base_url, settings.region)
-    server = Granian(
-        target="moorage",
-        address=settings.host,
-        port=settings.port,
-        interface=Interfaces.ASGI,
-        workers=settings.workers,
-        http=HTTPModes.auto,
-        http1_settings=HTTP1Settings(header_read_timeout=30_000),
-        backlog=_BACKLOG,
-        websockets=False,
-        respawn_failed_workers=True,
-        respawn_interval=0.1,
-        workers_kill_timeout=60,
-        log_level=LogLevels.warning,
-    )
+    ca = str(certificate.ca) if certificate and certificate.ca else None
+    address = installation.Address(settings.base_url, settings.region, settings.account_id, ca)
+    installation.write_address(settings.data, address)
+    server = Workers(settings, certificate)
     # What is loaded now is there for good: left alone by the collector, its
     # memory stays shared between the workers.
     gc.collect()
     gc.freeze()
     gc.enable()
-    threading.Thread(target=_announce, args=(settings,), daemon=True).start()
+    threading.Thread(target=_announce, args=(settings, certificate), daemon=True).start()
+    if certificate is not None:
+        threading.Thread(target=certificate.watch, args=(server.signal_handler_reload,), daemon=True).start()
     server.serve(target_loader=_loader(settings), wrap_loader=False)
 
 
+def _certificate(settings: Settings) -> Certificate | None:
+    if not settings.serves_tls:
+        return None
+    from moorage import tls  # noqa: PLC0415 (slow to import, and not every server needs it)
+
+    return tls.prepare(settings)
+
+
 def _loader(settings: Settings) -> Callable[[], Any]:
+    parent = os.getpid()
+
     def load() -> Any:
         # Runs in each worker: a connection must never cross a fork.
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
         logs.configure(settings.log_level)
         return app.create_app(settings)
 
     return load
+
+
+def _end_with(parent: int) -> None:
+    """End this worker in good order once its parent is gone, killed perhaps: nobody else could end it."""
+    while os.getppid() == parent:
+        time.sleep(_WATCH)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _require_free_port(settings: Settings) -> None:
@@ -75,12 +85,12 @@ def _require_free_port(settings: Settings) -> None:
             raise OSError(f"cannot listen on {settings.host}:{settings.port}: {problem.strerror}") from None
 
 
-def _announce(settings: Settings) -> None:
-    """Print the one ready line, once a request has been answered."""
+def _announce(settings: Settings, certificate: Certificate | None) -> None:
+    """Print the one ready line, once a request has been answered; nothing if none is."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 (compared, not bound)
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection(host, settings.port, timeout=_PATIENCE)
+        connection = _connection(settings, host)
         try:
             connection.request("GET", "/healthz")
             if connection.getresponse().status == http.client.OK:
@@ -89,5 +99,19 @@ def _announce(settings: Settings) -> None:
             time.sleep(_POLL)
         finally:
             connection.close()
+    else:
+        return
     mode = ", any credentials accepted (--dev)" if settings.dev else ""
     print(f"Moorage {__version__} is ready on {settings.base_url} (data in {settings.data}{mode})", flush=True)  # noqa: T201
+    if certificate is not None and (help_ := certificate.trust()):
+        print(help_, flush=True)  # noqa: T201
+
+
+def _connection(settings: Settings, host: str) -> http.client.HTTPConnection:
+    """Return a connection to ourselves; whose certificate it is does not matter, and its names are others."""
+    if not settings.serves_tls:
+        return http.client.HTTPConnection(host, settings.port, timeout=_PATIENCE)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return http.client.HTTPSConnection(host, settings.port, timeout=_PATIENCE, context=context)

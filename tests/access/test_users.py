@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -12,38 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests import content
-from tests.servers import ACCOUNT, MOORAGE, REGION, Server, clean_environment
-
-READ_ONLY = "AmazonEC2ContainerRegistryReadOnly"
-POWER_USER = "AmazonEC2ContainerRegistryPowerUser"
-
-
-def moorage(server: Server, *arguments: str, text: str | None = None) -> str:
-    """Run a command over the server's data folder."""
-    command = [*MOORAGE, *arguments, "--data", str(server.data), "--account-id", ACCOUNT]
-    done = subprocess.run(command, capture_output=True, check=False, text=True, input=text, env=clean_environment())
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def credentials(server: Server, user: str) -> dict[str, str]:
-    """Make a key for a user; return it as a client takes it."""
-    key = json.loads(moorage(server, "key", "create", user, "--json"))
-    return {"aws_access_key_id": key["accessKeyId"], "aws_secret_access_key": key["secretAccessKey"]}
-
-
-@pytest.fixture
-def user(server: Server) -> str:
-    """A user who may do nothing yet."""
-    name = f"user-{uuid.uuid4().hex[:8]}"
-    moorage(server, "user", "create", name)
-    return name
-
-
-def code_of(caught: pytest.ExceptionInfo[ClientError]) -> str:
-    """Return the error code that a client got."""
-    code: str = caught.value.response["Error"]["Code"]
-    return code
+from tests.access.kit import POWER_USER, READ_ONLY, attempt, code_of, credentials, moorage
+from tests.servers import ACCOUNT, REGION, Server
 
 
 def test_a_new_user_may_do_nothing(server: Server, repository: str, user: str) -> None:
@@ -191,12 +159,6 @@ def test_commands_say_what_is_wrong(server: Server, user: str) -> None:
         (["user", "create", "a/b"], "must satisfy regular expression"),
         (["key", "delete", "AKIANOTTHERE"], "There is no access key"),
     ):
-        done = subprocess.run(
-            [*MOORAGE, *arguments, "--data", str(server.data), "--account-id", ACCOUNT],
-            capture_output=True,
-            check=False,
-            text=True,
-            env=clean_environment(),
-        )
-        assert done.returncode == 2
+        done = attempt(server, *arguments)
+        assert done.exit_code == 2
         assert message in done.stderr

@@ -299,7 +299,9 @@ def test_lists_page_without_loss_or_repetition(server: Server, ecr: Any, reposit
         assert len(seen) == 7
         assert set(seen) == expected
         pages = list(
-            ecr.get_paginator("describe_images").paginate(repositoryName=repository, PaginationConfig={"PageSize": size})
+            ecr.get_paginator("describe_images").paginate(
+                repositoryName=repository, PaginationConfig={"PageSize": size}
+            )
         )
         details = [d["imageDigest"] for page in pages for d in page["imageDetails"]]
         assert details == [d["imageDigest"] for d in ecr.describe_images(repositoryName=repository)["imageDetails"]]
@@ -310,7 +312,7 @@ def test_lists_page_without_loss_or_repetition(server: Server, ecr: Any, reposit
             assert sum(len(page["imageDetails"]) for page in pages) == count
 
 
-def test_a_page_token_is_bound_to_its_list(server: Server, ecr: Any, repository: str, name: str) -> None:
+def test_a_page_token_is_bound_to_its_list(server: Server, ecr: Any, repository: str) -> None:
     """A token that was altered, or made for another list, is InvalidParameter at nextToken."""
     for tag in ("a", "b"):
         content.push(server, repository, tag)

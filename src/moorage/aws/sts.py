@@ -1,19 +1,29 @@
-"""STS GetCallerIdentity, on the same address: every login script asks it who it is."""
+"""
+STS, on the same address: who am I, and credentials for a while.
+
+The query protocol of 2011: a form in, XML out. Only what boto3's own
+credential providers and login scripts ask for.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 from starlette.responses import Response
 
 from moorage import logs
-from moorage.domain.errors import Failure, UnknownOperation
+from moorage.aws import tokens
+from moorage.domain.errors import Failure, InvalidIdentityToken, InvalidParameter, MalformedPolicy, UnknownOperation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from moorage.aws.request import AwsRequest
     from moorage.registry.core import Registry
+
+    Action = Callable[[Registry, AwsRequest, Mapping[str, str]], dict[str, Any]]
 
 _NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
 _MAX_FIELDS: Final = 64
@@ -24,49 +34,58 @@ _CODES: Final = {
     "IncompleteSignatureException": "IncompleteSignature",
     "ExpiredTokenException": "ExpiredToken",
     "UnknownOperationException": "InvalidAction",
+    "AccessDeniedException": "AccessDenied",
+    "InvalidParameterException": "ValidationError",
+    "MalformedPolicyDocumentException": "MalformedPolicyDocument",
 }
 """The names that the query protocol has for failures that JSON 1.1 names otherwise."""
+
+_BAD_REQUEST: Final = (UnknownOperation, InvalidParameter, MalformedPolicy, InvalidIdentityToken)
+
+ACTIONS: Final[Mapping[str, Action]] = {
+    "GetCallerIdentity": tokens.get_caller_identity,
+    "AssumeRole": tokens.assume_role,
+    "AssumeRoleWithWebIdentity": tokens.assume_role_with_web_identity,
+    "GetSessionToken": tokens.get_session_token,
+}
 
 
 def answer(registry: Registry, request: AwsRequest) -> Response:
     """Answer one request in the query protocol."""
     try:
-        return _xml(_run(registry, request), 200)
+        fields = _fields(request)
+        name = fields.get("Action", "")
+        if name not in ACTIONS:
+            raise UnknownOperation(reason=f"Could not find operation {name[:128]}")
+        result = ACTIONS[name](registry, request, fields)
+        metadata = {"RequestId": request.request_id}
+        inner = _element(f"{name}Result", result) + _element("ResponseMetadata", metadata)
+        return _xml(f'<{name}Response xmlns="{_NAMESPACE}">{inner}</{name}Response>', 200)
     except Failure as failure:
         code = _CODES.get(failure.aws_code, failure.aws_code)
-        status = 400 if isinstance(failure, UnknownOperation) else 403
+        status = 400 if isinstance(failure, _BAD_REQUEST) else 403
         return _error(code, failure.message, status, request.request_id)
     except Exception:  # noqa: BLE001 (the last resort: logged whole, answered without details)
         logs.exception("internal_error", request_id=request.request_id, target="sts")
         return _error("InternalFailure", "An internal error occurred", 500, request.request_id)
 
 
-def _run(registry: Registry, request: AwsRequest) -> str:
+def _fields(request: AwsRequest) -> dict[str, str]:
     try:
-        fields = dict(parse_qsl(request.body.decode(), max_num_fields=_MAX_FIELDS))
+        return dict(parse_qsl(request.body.decode(), max_num_fields=_MAX_FIELDS))
     except ValueError:
-        fields = {}
-    if fields.get("Action") != "GetCallerIdentity":
-        raise UnknownOperation(reason=f"Could not find operation {fields.get('Action', '')[:128]}")
-    credential = request.credential(frozenset({"sts"}))
-    with registry.read(credential, request_id=request.request_id, facts=request.facts) as ctx:
-        principal = ctx.principal
-    return (
-        f'<GetCallerIdentityResponse xmlns="{_NAMESPACE}"><GetCallerIdentityResult>'
-        f"<Arn>{escape(principal.arn)}</Arn><UserId>{escape(principal.user_id)}</UserId>"
-        f"<Account>{escape(principal.account)}</Account></GetCallerIdentityResult>"
-        f"<ResponseMetadata><RequestId>{request.request_id}</RequestId></ResponseMetadata>"
-        "</GetCallerIdentityResponse>"
-    )
+        return {}
+
+
+def _element(name: str, value: Any) -> str:
+    inner = "".join(_element(*item) for item in value.items()) if isinstance(value, dict) else escape(str(value))
+    return f"<{name}>{inner}</{name}>"
 
 
 def _error(code: str, message: str, status: int, request_id: str) -> Response:
     kind = "Sender" if status < 500 else "Receiver"  # noqa: PLR2004 (HTTP's classes)
-    body = (
-        f'<ErrorResponse xmlns="{_NAMESPACE}"><Error><Type>{kind}</Type><Code>{escape(code)}</Code>'
-        f"<Message>{escape(message)}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"
-    )
-    return _xml(body, status)
+    inner = _element("Error", {"Type": kind, "Code": code, "Message": message}) + _element("RequestId", request_id)
+    return _xml(f'<ErrorResponse xmlns="{_NAMESPACE}">{inner}</ErrorResponse>', status)
 
 
 def _xml(body: str, status: int) -> Response:

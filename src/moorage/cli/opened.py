@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from moorage import app
 from moorage.cli.options import Data, fail, settings_of
 from moorage.domain.errors import Failure
 from moorage.registry.auth import Identity
@@ -29,6 +28,8 @@ Account = Annotated[
 @contextmanager
 def writing(data: Path | None, account_id: str | None) -> Iterator[Context]:
     """Open a transaction as the account's root; whatever is refused ends the command with its message."""
+    from moorage import app  # noqa: PLC0415 (half a second, that only commands which open a registry should take)
+
     given: dict[str, Any] = {"data": data, "account_id": account_id}
     settings = settings_of(None, **given)
     app.prepare(settings)

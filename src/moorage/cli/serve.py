@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from moorage.cli.options import Config, Data, fail, settings_of
+from moorage.config import SettingsError
 
 
 def serve(
@@ -21,6 +23,12 @@ def serve(
     region: Annotated[str | None, typer.Option(help="The default region. [default: us-east-1]")] = None,
     domain: Annotated[str | None, typer.Option(help="Name registries <account>.dkr.ecr.<region>.<domain>.")] = None,
     public_url: Annotated[str | None, typer.Option(help="The address that clients use, if it is another.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate and chain (PEM): serve HTTPS.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Key of --tls-cert (PEM).")] = None,
+    tls: Annotated[str | None, typer.Option(help="self-signed: HTTPS with a CA made in the data folder.")] = None,
+    trusted_proxies: Annotated[
+        str | None, typer.Option(help="Addresses of proxies whose X-Forwarded-For and -Proto are believed.")
+    ] = None,
     dev: Annotated[
         bool | None, typer.Option("--dev", help="Accept any credentials, create repositories on push. Loopback only.")
     ] = None,
@@ -44,5 +52,5 @@ def serve(
 
     try:
         server.run(settings)
-    except OSError as problem:
+    except (OSError, SettingsError) as problem:
         fail(str(problem))

@@ -165,6 +165,19 @@ class ExpiredCredential(
     """A token that was ours and is past its time."""
 
 
+class ExpiredSession(
+    Failure,
+    aws="ExpiredTokenException",
+    oci=(403, "DENIED"),
+    text="The security token included in the request is expired",
+):
+    """Temporary credentials past their time."""
+
+
+class InvalidIdentityToken(Failure, aws="InvalidIdentityToken", oci=(401, "UNAUTHORIZED"), text="{reason}"):
+    """A web identity token that its issuer did not sign, for us, now (STS)."""
+
+
 class AccessDenied(
     Failure,
     aws="AccessDeniedException",

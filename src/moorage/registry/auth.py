@@ -12,10 +12,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from moorage.domain.errors import AccessDenied, ExpiredCredential, InvalidCredential, Unauthenticated
+from moorage.domain.errors import (
+    AccessDenied,
+    ExpiredCredential,
+    ExpiredSession,
+    InvalidCredential,
+    Unauthenticated,
+)
 from moorage.domain.names import is_region, is_registry_id
 from moorage.domain.policies import Request, decide
-from moorage.registry import identities
+from moorage.registry import identities, sessions
 from moorage.registry.secrets import Expired, Forged
 
 if TYPE_CHECKING:
@@ -78,6 +84,10 @@ class Identity:
     region: str
     policies: tuple[Policy, ...] = ()
     """The caller's identity policies; root has none."""
+    limit: Policy | None = None
+    """The session policy, if the caller is a session that has one."""
+    session: Mapping[str, Any] | None = None
+    """The claims of the caller's session; None for a long-lived key."""
 
 
 def authenticate(registry: Registry, tx: sa.Connection, credential: Credential, now: datetime) -> Identity:
@@ -115,12 +125,30 @@ def _anybody(registry: Registry, credential: Credential) -> Identity:
 
 
 def _authenticate_signed(registry: Registry, tx: sa.Connection, credential: Signed, now: datetime) -> Identity:
+    if not is_region(credential.region):
+        raise InvalidCredential
+    if credential.session_token is not None:
+        return _authenticate_session(registry, tx, credential, credential.session_token, now)
     holder = identities.holder(tx, credential.access_key_id, now)
-    # Long-lived keys carry no session token; one that is there is not ours.
-    if holder is None or credential.session_token is not None or not is_region(credential.region):
+    if holder is None:
         raise InvalidCredential
     credential.verify(registry.keyring.unseal(holder.secret, credential.access_key_id), now)
     return _identity(tx, holder, credential.access_key_id, holder.principal.account, credential.region)
+
+
+def _authenticate_session(
+    registry: Registry, tx: sa.Connection, credential: Signed, session_token: str, now: datetime
+) -> Identity:
+    try:
+        record = sessions.read(registry.keyring, session_token)
+    except Forged:
+        raise InvalidCredential from None
+    if record["id"] != credential.access_key_id:
+        raise InvalidCredential
+    credential.verify(record["secret"], now)
+    if record["exp"] <= now.timestamp():
+        raise ExpiredSession
+    return _identity_of_session(tx, record["claims"], record["claims"]["account"], credential.region, now)
 
 
 def _authenticate_password(registry: Registry, tx: sa.Connection, credential: Password, now: datetime) -> Identity:
@@ -137,11 +165,32 @@ def _authenticate_password(registry: Registry, tx: sa.Connection, credential: Pa
 
 def _identity_of_claims(tx: sa.Connection, claims: Mapping[str, Any], now: datetime) -> Identity:
     """Return the identity a token of ours stands for, as long as the key that made it is active."""
-    key, registry_id, region = claims["key"], claims["registry"], claims["region"]
+    key, registry_id, region, session = (claims.get(name) for name in ("key", "registry", "region", "session"))
+    if isinstance(session, dict) and isinstance(registry_id, str) and isinstance(region, str):
+        return _identity_of_session(tx, session, registry_id, region, now)
+    if not (isinstance(key, str) and isinstance(registry_id, str) and isinstance(region, str)):
+        raise InvalidCredential
     holder = identities.holder(tx, key, now)
     if holder is None or not is_registry_id(registry_id) or not is_region(region):
         raise InvalidCredential
     return _identity(tx, holder, key, registry_id, region)
+
+
+def _identity_of_session(
+    tx: sa.Connection, claims: Mapping[str, Any], registry_id: str, region: str, now: datetime
+) -> Identity:
+    """Return the identity of a session, as long as its role or key is what it was."""
+    standing = sessions.standing(tx, claims, now)
+    if standing is None or not is_registry_id(registry_id) or not is_region(region):
+        raise InvalidCredential
+    return Identity(standing.principal, "", registry_id, region, standing.policies, standing.limit, claims)
+
+
+def token_claims(identity: Identity) -> dict[str, Any]:
+    """Return what a token made for the caller says of who it stands for."""
+    if identity.session is not None:
+        return {"session": dict(identity.session)}
+    return {"key": identity.access_key_id}
 
 
 def _identity(tx: sa.Connection, holder: KeyHolder, key: str, registry_id: str, region: str) -> Identity:
@@ -157,7 +206,7 @@ class AuthorizationToken(NamedTuple):
 
 def issue_token(ctx: Context, registry_id: str) -> AuthorizationToken:
     """Return a password for the caller that addresses ``registry_id`` in the context's region."""
-    claims: dict[str, Any] = {"key": ctx.identity.access_key_id, "registry": registry_id, "region": ctx.region}
+    claims = {**token_claims(ctx.identity), "registry": registry_id, "region": ctx.region}
     expires_at = (ctx.now + TOKEN_LIFETIME).astimezone(UTC)
     claims["exp"] = int(expires_at.timestamp())
     return AuthorizationToken(ctx.registry.keyring.sign("authorization", claims), expires_at)
@@ -187,7 +236,13 @@ def authorize(ctx: Context, *needs: Need) -> None:
             conditions[f"aws:ResourceTag/{key}"] = value
             conditions[f"ecr:ResourceTag/{key}"] = value
         request = Request(principal=ctx.principal, action=need.action, resource=need.resource, context=conditions)
-        decision = decide(request, owner=ctx.registry_id, identity=ctx.identity.policies, repository=need.policy)
+        decision = decide(
+            request,
+            owner=ctx.registry_id,
+            identity=ctx.identity.policies,
+            repository=need.policy,
+            session=ctx.identity.limit,
+        )
         if not decision.allowed:
             raise AccessDenied(
                 principal=ctx.principal.arn, action=need.action, resource=need.resource, reason=decision.reason

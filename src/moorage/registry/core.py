@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 from moorage import logs
 from moorage.registry.auth import Identity, authenticate
 from moorage.registry.hashing import HashStates
+from moorage.registry.webidentity import KeyCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,6 +81,10 @@ class Context:
         return self.registry.continued(self, write=True)
 
 
+def _no_fetch(url: str) -> bytes:
+    raise OSError(f"{url}: this installation fetches nothing")
+
+
 class Registry:
     """One installation: the same for requests, jobs, commands and tests."""
 
@@ -89,7 +94,9 @@ class Registry:
         database: Database,
         blobs: BlobStore,
         keyring: Keyring,
+        *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        fetch: Callable[[str], bytes] = _no_fetch,
     ) -> None:
         self.settings = settings
         self.database = database
@@ -98,6 +105,7 @@ class Registry:
         self.clock = clock
         self.new_id: Callable[[], str] = lambda: str(uuid.uuid4())
         self.hash_states = HashStates()
+        self.issuer_keys = KeyCache(fetch)
 
     def read(
         self, who: Credential | Identity, *, request_id: str = "-", facts: dict[str, str] | None = None

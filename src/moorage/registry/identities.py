@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from moorage.domain import policies
 from moorage.domain.errors import EntityAlreadyExists, MalformedPolicy, NoSuchEntity
 from moorage.domain.managed import MANAGED
-from moorage.registry.tables import access_keys, attachments, groups, memberships, users
+from moorage.registry.tables import access_keys, attachments, groups, memberships, roles, users
 from moorage.registry.tables import policies as policies_table
 from moorage.registry.upsert import insert_if_absent, insert_or_update
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 USER: Final = "user"
 GROUP: Final = "group"
+ROLE: Final = "role"
 _KEY_ALPHABET: Final = string.ascii_uppercase + "234567"
 _SECRET_ALPHABET: Final = string.ascii_letters + string.digits + "+/"
 
@@ -108,22 +109,19 @@ def holder(tx: sa.Connection, access_key_id: str, now: datetime) -> KeyHolder | 
 _IN_GROUPS = sa.select(memberships.c.group_name).where(
     memberships.c.account_id == sa.bindparam("account"), memberships.c.user_name == sa.bindparam("user")
 )
-_POLICIES = (
+_OWN = sa.and_(policies_table.c.account_id == attachments.c.account_id, policies_table.c.name == attachments.c.policy)
+_ATTACHED = (
     sa.select(attachments.c.policy, policies_table.c.document)
-    .join_from(
-        attachments,
-        policies_table,
-        sa.and_(policies_table.c.account_id == attachments.c.account_id, policies_table.c.name == attachments.c.policy),
-        isouter=True,
-    )
-    .where(
-        attachments.c.account_id == sa.bindparam("account"),
-        sa.or_(
-            sa.and_(attachments.c.kind == USER, attachments.c.name == sa.bindparam("user")),
-            sa.and_(attachments.c.kind == GROUP, attachments.c.name.in_(_IN_GROUPS)),
-        ),
+    .join_from(attachments, policies_table, _OWN, isouter=True)
+    .where(attachments.c.account_id == sa.bindparam("account"))
+)
+_POLICIES = _ATTACHED.where(
+    sa.or_(
+        sa.and_(attachments.c.kind == USER, attachments.c.name == sa.bindparam("user")),
+        sa.and_(attachments.c.kind == GROUP, attachments.c.name.in_(_IN_GROUPS)),
     )
 )
+_ROLE_POLICIES = _ATTACHED.where(attachments.c.kind == ROLE, attachments.c.name == sa.bindparam("role"))
 
 
 def policies_of(tx: sa.Connection, principal: policies.Principal) -> tuple[policies.Policy, ...]:
@@ -134,9 +132,18 @@ def policies_of(tx: sa.Connection, principal: policies.Principal) -> tuple[polic
     return tuple(_compiled(row.document or MANAGED[row.policy], row.policy) for row in rows)
 
 
+def policies_of_role(tx: sa.Connection, account: str, name: str) -> tuple[policies.Policy, ...]:
+    """Return the identity policies of a role."""
+    rows = tx.execute(_ROLE_POLICIES, {"account": account, "role": name})
+    return tuple(_compiled(row.document or MANAGED[row.policy], row.policy) for row in rows)
+
+
 @lru_cache(maxsize=1024)
 def _compiled(document: str, name: str) -> policies.Policy:
     return policies.parse(document, policies.Kind.IDENTITY, name=name)
+
+
+_TABLES: Final = {USER: users, GROUP: groups, ROLE: roles, "policy": policies_table}
 
 
 # --- Managing them --------------------------------------------------------------------
@@ -147,17 +154,17 @@ def create_user(ctx: Context, name: EntityName, tags: dict[str, str] | None = No
     values = {
         "account_id": ctx.registry_id,
         "name": name,
-        "user_id": _new_id("AIDA"),
+        "user_id": new_id("AIDA"),
         "tags": tags or {},
         "created_at": ctx.now,
     }
-    _insert_new(ctx, users, values, "user", name)
+    insert_new(ctx, users, values, "user", name)
     return user_arn(ctx.registry_id, name)
 
 
 def create_group(ctx: Context, name: EntityName) -> None:
     """Create a group; raise `EntityAlreadyExists`."""
-    _insert_new(ctx, groups, {"account_id": ctx.registry_id, "name": name, "created_at": ctx.now}, "group", name)
+    insert_new(ctx, groups, {"account_id": ctx.registry_id, "name": name, "created_at": ctx.now}, "group", name)
 
 
 def put_policy(ctx: Context, name: EntityName, document: str) -> None:
@@ -173,8 +180,8 @@ def put_policy(ctx: Context, name: EntityName, document: str) -> None:
 
 
 def delete(ctx: Context, kind: str, name: EntityName) -> None:
-    """Delete a user (with its keys), a group or a policy, and what is attached; raise `NoSuchEntity`."""
-    table = {USER: users, GROUP: groups, "policy": policies_table}[kind]
+    """Delete a user (with its keys), a group, a role or a policy, and what is attached; raise `NoSuchEntity`."""
+    table = _TABLES[kind]
     gone = ctx.tx.execute(sa.delete(table).where(table.c.account_id == ctx.registry_id, table.c.name == name))
     if gone.rowcount != 1:
         raise NoSuchEntity(kind=kind, name=name)
@@ -207,7 +214,7 @@ def remove_from_group(ctx: Context, group: EntityName, user: EntityName) -> None
 
 
 def attach(ctx: Context, kind: str, name: EntityName, policy: str) -> None:
-    """Attach a policy, the account's own or a built-in one, to a user or group; raise `NoSuchEntity`."""
+    """Attach a policy, the account's own or a built-in one, to a user, group or role; raise `NoSuchEntity`."""
     _require(ctx, kind, name)
     if policy not in MANAGED:
         _require(ctx, "policy", policy)
@@ -230,13 +237,14 @@ def detach(ctx: Context, kind: str, name: EntityName, policy: str) -> None:
 
 
 def _require(ctx: Context, kind: str, name: str) -> None:
-    table = {USER: users, GROUP: groups, "policy": policies_table}[kind]
+    table = _TABLES[kind]
     row = sa.select(table.c.name).where(table.c.account_id == ctx.registry_id, table.c.name == name)
     if ctx.tx.execute(row).first() is None:
         raise NoSuchEntity(kind=kind, name=name)
 
 
-def _insert_new(ctx: Context, table: sa.Table, values: dict[str, Any], kind: str, name: str) -> None:
+def insert_new(ctx: Context, table: sa.Table, values: dict[str, Any], kind: str, name: str) -> None:
+    """Insert a row; raise `EntityAlreadyExists` if its key is taken."""
     try:
         with ctx.tx.begin_nested():
             ctx.tx.execute(sa.insert(table).values(values))
@@ -250,7 +258,7 @@ def _insert_new(ctx: Context, table: sa.Table, values: dict[str, Any], kind: str
 def new_access_key(account_id: str) -> AccessKey:
     """Return a new key in AWS's forms: ``AKIA`` and 16 characters, a secret of 40. It is not stored yet."""
     secret = "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40))
-    return AccessKey(account_id, _new_id("AKIA"), secret)
+    return AccessKey(account_id, new_id("AKIA"), secret)
 
 
 def store_key(
@@ -301,7 +309,8 @@ def _is_key(ctx: Context, access_key_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(access_keys.c.id == access_key_id, access_keys.c.account_id == ctx.registry_id)
 
 
-def _new_id(prefix: str) -> str:
+def new_id(prefix: str) -> str:
+    """Return a new unique id in AWS's form: a prefix that tells its kind, and 16 characters."""
     return prefix + "".join(secrets.choice(_KEY_ALPHABET) for _ in range(16))
 
 

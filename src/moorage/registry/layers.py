@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from moorage.domain.errors import LayerInaccessible, LayerNotFound, LayerReferenced
 from moorage.domain.names import Digest
 from moorage.registry import repositories
+from moorage.registry.auth import token_claims
 from moorage.registry.tables import blobs, edges, repository_blobs
 from moorage.registry.tables import repositories as repositories_table
 
@@ -132,7 +133,7 @@ def batches(values: Sequence[Digest]) -> Iterable[Sequence[Digest]]:
 def download_url(ctx: Context, repository: Repository, layer: Layer) -> str:
     """Return a URL that serves the layer's bytes to whoever holds it, for an hour."""
     claims = {
-        "key": ctx.identity.access_key_id,
+        **token_claims(ctx.identity),
         "registry": repository.registry_id,
         "region": repository.region,
         "repository": repository.id,

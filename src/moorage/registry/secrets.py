@@ -14,6 +14,7 @@ import time
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -70,6 +71,17 @@ class Keyring:
         """Decrypt what `seal` made; raises ``cryptography.exceptions.InvalidTag`` with another key or row."""
         return self._sealer.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context.encode()).decode()
 
+    def seal_text(self, secret: str, context: str) -> str:
+        """Encrypt as `seal` does, into text that fits a header."""
+        return base64.urlsafe_b64encode(self.seal(secret, context)).decode()
+
+    def unseal_text(self, sealed: str, context: str) -> str:
+        """Decrypt what `seal_text` made; raise `Forged` for anything else."""
+        try:
+            return self.unseal(base64.b64decode(sealed.encode(), altchars=b"-_", validate=True), context)
+        except (InvalidTag, ValueError):
+            raise Forged from None
+
     def sign(self, purpose: str, claims: dict[str, Any], lifetime: float | None = None) -> str:
         """Return a compact signed token; ``lifetime`` in seconds."""
         if lifetime is not None:
@@ -100,4 +112,7 @@ def encode_key(key: bytes) -> str:
 
 def decode_key(text: str) -> bytes:
     """Return the master key that its text form holds; raises `ValueError`."""
-    return base64.b64decode(text.strip(), validate=True)
+    key = base64.b64decode(text.strip(), validate=True)
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"the master key must have {KEY_BYTES} bytes")
+    return key

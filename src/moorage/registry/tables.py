@@ -80,6 +80,29 @@ memberships = sa.Table(
     sa.Index(None, "account_id", "group_name"),
 )
 
+roles = sa.Table(
+    "roles",
+    metadata,
+    sa.Column("account_id", sa.String(12), primary_key=True),
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("role_id", sa.String(128), nullable=False),
+    sa.Column("trust", sa.Text, nullable=False),
+    sa.Column("max_session", sa.Integer, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+oidc_providers = sa.Table(
+    "oidc_providers",
+    metadata,
+    sa.Column("account_id", sa.String(12), primary_key=True),
+    sa.Column("issuer", sa.String(512), primary_key=True),
+    sa.Column("audiences", sa.JSON, nullable=False),
+    sa.Column("keys", sa.Text, nullable=True),
+    sa.Column("keys_url", sa.String(2048), nullable=True),
+    sa.Column("created_at", Instant, nullable=False),
+    comment="Issuers of web identities: their keys, or where they are; else found by discovery.",
+)
+
 policies = sa.Table(
     "policies",
     metadata,

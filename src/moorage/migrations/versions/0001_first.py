@@ -12,8 +12,10 @@ def upgrade() -> None:
     _attachments()
     _blobs()
     _groups()
+    _oidc_providers()
     _policies()
     _repositories()
+    _roles()
     _users()
     _access_keys()
     _manifests()
@@ -58,6 +60,20 @@ def _groups() -> None:
     )
 
 
+def _oidc_providers() -> None:
+    op.create_table(
+        "oidc_providers",
+        sa.Column("account_id", sa.String(length=12), nullable=False),
+        sa.Column("issuer", sa.String(length=512), nullable=False),
+        sa.Column("audiences", sa.JSON(), nullable=False),
+        sa.Column("keys", sa.Text(), nullable=True),
+        sa.Column("keys_url", sa.String(length=2048), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "issuer", name="pk_oidc_providers"),
+        comment="Issuers of web identities: their keys, or where they are; else found by discovery.",
+    )
+
+
 def _policies() -> None:
     op.create_table(
         "policies",
@@ -84,6 +100,19 @@ def _repositories() -> None:
         sa.Column("policy", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_repositories"),
         sa.UniqueConstraint("account_id", "region", "name", name="uq_repositories_account_id_region_name"),
+    )
+
+
+def _roles() -> None:
+    op.create_table(
+        "roles",
+        sa.Column("account_id", sa.String(length=12), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("role_id", sa.String(length=128), nullable=False),
+        sa.Column("trust", sa.Text(), nullable=False),
+        sa.Column("max_session", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "name", name="pk_roles"),
     )
 
 

@@ -1,0 +1,116 @@
+"""
+The worker processes: Granian's, with a reload that nobody notices.
+
+Granian's own answer to SIGHUP replaces one worker after another, kills after a
+minute what is still running, reads the certificate through the symbolic links as
+they were at the start, and on Linux gives each worker a listening socket of its own,
+which takes the connections waiting in it along when it goes (docs/adr/0005).
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.http import HTTP1Settings, HTTP2Settings
+from granian.log import LogLevels
+from granian.net import SocketSpec  # type: ignore[attr-defined]  # (imported there under this name)
+from granian.server import MPServer
+
+from moorage import logs
+from moorage.config import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.config import Settings
+    from moorage.tls import Certificate
+
+_BACKLOG: Final = 2048
+_HEADERS: Final = 64 * 1024
+"""Bytes of headers that an HTTP/2 request may have."""
+_STOP: Final = 60
+"""Seconds that requests have to end in when the server stops."""
+_LEAVE: Final = 3600.0
+"""Seconds that requests have to end in when their worker is replaced."""
+_AGAIN: Final = 5.0
+
+
+class Workers(MPServer):
+    """Workers that serve an application; SIGHUP replaces them, and reads the certificate again."""
+
+    _shd: Any
+    _sfd: Any
+
+    def __init__(self, settings: Settings, certificate: Certificate | None) -> None:
+        super().__init__(
+            target="moorage",
+            address=settings.host,
+            port=settings.port,
+            interface=Interfaces.ASGI,
+            workers=settings.workers,
+            http=HTTPModes.auto,
+            http1_settings=HTTP1Settings(header_read_timeout=30_000),
+            http2_settings=HTTP2Settings(max_headers_size=_HEADERS),
+            backlog=_BACKLOG,
+            websockets=False,
+            respawn_failed_workers=True,
+            respawn_interval=0.1,
+            workers_kill_timeout=_STOP,
+            log_level=LogLevels.warning,
+        )
+        self._certificate = certificate
+        self._leaving: list[Any] = []
+        self._name_files()
+
+    def _name_files(self) -> None:
+        """Name the certificate's files to the workers, as the links lead today."""
+        if self._certificate is not None:
+            file, key = self._certificate.file, self._certificate.key
+            self.build_ssl_context(file, key, None, SSLProtocols.tls12, None, [], client_verify=False)
+
+    def _init_shared_socket(self) -> None:
+        """Open one listening socket for all workers: what waits in it survives each of them."""
+        self._ssp = None
+        self._shd = SocketSpec(self.bind_addr, self.bind_port, self.backlog).build()
+        self._sfd = self._shd.get_fd()
+        self._sso = socket.socket(fileno=self._sfd)
+        self._sso.set_inheritable(True)
+
+    def _reload(self, spawn_target: Any, target_loader: Any) -> None:
+        """Replace all workers at once; those before end with their last request. A bad certificate changes nothing."""
+        self.reload_signal = False
+        self.main_loop_interrupt.clear()
+        try:
+            ends = self._certificate.check() if self._certificate is not None else None
+        except SettingsError as problem:
+            logs.warning("reload_refused", reason=str(problem))
+            return
+        self._name_files()
+        old, self.wrks = self.wrks, []
+        self._spawn_workers(spawn_target, target_loader)  # type: ignore[no-untyped-call]
+        self._leaving = [worker for worker in self._leaving if worker.is_alive()] + old
+        threading.Thread(target=_see_off, args=(old,), daemon=True).start()
+        logs.info("reloaded", certificate_ends=ends.isoformat() if ends else None)
+        if self.interrupt_signal or self.interrupt_children or self.reload_signal:
+            # It came while the event was being cleared.
+            self.main_loop_interrupt.set()
+
+    def _stop_workers(self) -> None:
+        """Stop all workers, those that are leaving too."""
+        self.wrks = [*self.wrks, *(worker for worker in self._leaving if worker.is_alive())]
+        super()._stop_workers()  # type: ignore[no-untyped-call]
+
+
+def _see_off(workers: Iterable[Any]) -> None:
+    """Ask workers to leave, again in case one was too young to hear, and in the end insist."""
+    deadline = time.monotonic() + _LEAVE
+    while (here := [worker for worker in workers if worker.is_alive()]) and time.monotonic() < deadline:
+        for worker in here:
+            worker.terminate()
+        here[0].join(_AGAIN)
+    for worker in here:
+        worker.kill()

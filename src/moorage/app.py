@@ -118,7 +118,9 @@ def answer_in_process(
     """Answer a request of an AWS client without a server (lower-case header names)."""
     parts = urlsplit(url)
     if "host" not in dict(headers):
-        headers = [("host", parts.netloc), *headers]
+        # Clients leave the port out where it is the scheme's own, and sign the header so.
+        own_port = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
+        headers = [("host", parts.netloc.removesuffix(own_port)), *headers]
     signed = SignedRequest(method=method, path=parts.path or "/", query=parts.query, headers=headers, body=body)
     facts = {"aws:SecureTransport": "false", "aws:SourceIp": "127.0.0.1"}
     return aws.answer(registry, AwsRequest(signed, dict(headers), body, str(uuid.uuid4()), facts))

@@ -124,11 +124,13 @@ class Settings:
         """
         Gather settings from flags (``given``; None means not given), environment and TOML file.
 
-        Raises `SettingsError` for an unknown key in the file or an unusable value.
+        Raises `SettingsError` for an unknown name or an unusable value.
         """
         environ = os.environ if environ is None else environ
         values: dict[str, Any] = {}
         names = {field.name: field for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(given) - set(names)):
+            raise SettingsError(f"unknown settings: {', '.join(unknown)}")
         if file is not None:
             table = tomllib.loads(file.read_text())
             if unknown := sorted(set(table) - set(names)):

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
 
 
+_SERVICES = ("ecr", "sts")
+
+
 class Session:
     """
     Makes clients of one registry: in process over a data folder, or of a server.
@@ -41,11 +44,14 @@ class Session:
         """
         Open a data folder, made if it is not there yet; or, with ``endpoint_url``, only speak to a server.
 
-        Further keyword arguments are `Settings` (``account_id``, ``region``, ``dev``, …).
+        Clients of a server sign with the root key of ``data_dir``, or without
+        one with what botocore finds (environment, profile). Further keyword
+        arguments are `Settings` (``account_id``, ``region``, ``dev``, …).
         """
         given = {**settings, "data": Path(data_dir) if data_dir is not None else None}
         self.settings = Settings.load(given)
         self._endpoint_url = endpoint_url
+        self._has_key = endpoint_url is None or data_dir is not None
         self._registry = None
         if endpoint_url is None:
             app.prepare(self.settings)
@@ -66,12 +72,15 @@ class Session:
         """
         Return botocore's own client for ``ecr`` (or ``sts``).
 
-        ``options`` go to botocore; region and, where the data folder is at
-        hand, the root access key are filled in.
+        ``options`` go to botocore; region, address and, where the data folder
+        is at hand, the root access key are filled in. Raises `ValueError` for a
+        service that is not here.
         """
+        if service_name not in _SERVICES:
+            raise ValueError(f"a registry has clients for {' and '.join(_SERVICES)}, not for {service_name!r}")
         options.setdefault("region_name", self.settings.region)
         options.setdefault("endpoint_url", self._endpoint_url or self.settings.base_url)
-        key = installation.read_root_key(self.settings.data, self.settings.account_id)
+        key = installation.read_root_key(self.settings.data, self.settings.account_id) if self._has_key else None
         if key is not None and "aws_access_key_id" not in options:
             options["aws_access_key_id"] = key.access_key_id
             options["aws_secret_access_key"] = key.secret_access_key

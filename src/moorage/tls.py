@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 _LOOK: Final = 5.0
 """Seconds between two looks at the files."""
-_CURVES: Final = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+_CURVES: Final = (ec.SECP256R1, ec.SECP384R1)
+"""What Granian's TLS signs with (rustls with ring); a worker with another key would not start."""
 _RSA_BITS: Final = 2048
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Certificate:
     """The files of the certificate that a server shows, with its chain, and of its key."""
 
@@ -35,6 +36,8 @@ class Certificate:
     key: Path
     own: Settings | None = None
     """The installation whose authority made it, where one did."""
+    _checked: object = None
+    """What the files were when they were last checked."""
 
     def check(self, now: datetime | None = None) -> datetime:
         """
@@ -43,6 +46,7 @@ class Certificate:
         Raises `SettingsError` if a file cannot be read, is not what it should be, or
         the two do not belong together.
         """
+        self._checked = self._state()
         certificate, key = _certificate(self.file), _key(self.key)
         if key.public_key() != certificate.public_key():
             raise SettingsError(f"tls_key: {self.key} is not the key of the first certificate in {self.file}")
@@ -62,13 +66,15 @@ class Certificate:
         return _trust(self.ca, self.own.base_url.partition("://")[2]) if self.own and self.ca else None
 
     def watch(self, reload: Callable[[], None]) -> NoReturn:
-        """Call ``reload`` whenever the files have been replaced, and renew a certificate of our own: for a thread."""
-        seen = self._state()
+        """
+        Renew a certificate of our own in time, and call ``reload``, which checks, whenever the files have changed.
+
+        Never returns: for a thread.
+        """
         while True:
             time.sleep(_LOOK)
             self.renew()
-            seen, before = self._state(), seen
-            if seen != before:
+            if self._state() != self._checked:
                 reload()
 
     def renew(self, now: datetime | None = None) -> None:
@@ -148,7 +154,7 @@ def _key(path: Path) -> PrivateKeyTypes:
     except (ValueError, UnsupportedAlgorithm):
         raise SettingsError(f"tls_key: {path} holds no private key in PEM form") from None
     if not _is_served(key):
-        raise SettingsError(f"tls_key: {path} must be of RSA (2048 bits or more), ECDSA (P-256, -384, -521) or Ed25519")
+        raise SettingsError(f"tls_key: {path} must be of RSA (2048 bits or more), ECDSA (P-256, P-384) or Ed25519")
     return key
 
 

@@ -7,6 +7,7 @@ credential providers and login scripts ask for.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
 _MAX_FIELDS: Final = 64
+_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CODES: Final = {
     "UnrecognizedClientException": "InvalidClientTokenId",
     "InvalidSignatureException": "SignatureDoesNotMatch",
@@ -78,8 +80,13 @@ def _fields(request: AwsRequest) -> dict[str, str]:
 
 
 def _element(name: str, value: Any) -> str:
-    inner = "".join(_element(*item) for item in value.items()) if isinstance(value, dict) else escape(str(value))
+    inner = "".join(_element(*item) for item in value.items()) if isinstance(value, dict) else _text(str(value))
     return f"<{name}>{inner}</{name}>"
+
+
+def _text(value: str) -> str:
+    # XML has no way to write most control characters: not even as references.
+    return escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", value))
 
 
 def _error(code: str, message: str, status: int, request_id: str) -> Response:

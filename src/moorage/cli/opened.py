@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from moorage import installation
 from moorage.cli.options import Data, fail, settings_of
 from moorage.domain.errors import Failure
 from moorage.registry.auth import Identity
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Account", "Data", "writing"]
 
 Account = Annotated[
-    str | None, typer.Option("--account-id", help="The account: twelve digits.", envvar="MOORAGE_ACCOUNT_ID")
+    str | None,
+    typer.Option("--account-id", help="The account. [default: the one that is served]", envvar="MOORAGE_ACCOUNT_ID"),
 ]
 
 
@@ -32,6 +35,8 @@ def writing(data: Path | None, account_id: str | None) -> Iterator[Context]:
 
     given: dict[str, Any] = {"data": data, "account_id": account_id}
     settings = settings_of(None, **given)
+    if account_id is None and (serving := installation.read_address(settings.data)):
+        settings = dataclasses.replace(settings, account_id=serving.account_id, region=serving.region)
     app.prepare(settings)
     registry = app.open_registry(settings)
     account = settings.account_id

@@ -40,7 +40,8 @@ def shape(ctx: Context, repository: Repository) -> dict[str, Any]:
 
 def _creation(ctx: Context, given: Mapping[str, Any]) -> Iterable[Need]:
     arn = repository_arn(ctx.region, ctx.registry_id, given["repository_name"])
-    return [Need("ecr:CreateRepository", arn)]
+    tags = {tag["Key"]: tag["Value"] for tag in given.get("tags") or []}
+    return [Need("ecr:CreateRepository", arn, request_tags=tags)]
 
 
 @on_registry("ecr:CreateRepository", _creation, Mode.WRITE)

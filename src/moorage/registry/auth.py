@@ -25,7 +25,7 @@ from moorage.registry import identities, sessions
 from moorage.registry.secrets import Expired, Forged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import sqlalchemy as sa
 
@@ -222,6 +222,8 @@ class Need(NamedTuple):
     """The policy of the resource, if it has one."""
     tags: Mapping[str, str] | None = None
     """The resource's own tags."""
+    request_tags: Mapping[str, str] | None = None
+    """The tags that the request would give the resource."""
 
 
 def authorize(ctx: Context, *needs: Need) -> None:
@@ -231,10 +233,7 @@ def authorize(ctx: Context, *needs: Need) -> None:
     The only place where access is decided, for both doors, jobs and commands.
     """
     for need in needs:
-        conditions = dict(ctx.facts)
-        for key, value in (need.tags or {}).items():
-            conditions[f"aws:ResourceTag/{key}"] = value
-            conditions[f"ecr:ResourceTag/{key}"] = value
+        conditions = _conditions(ctx, need)
         request = Request(principal=ctx.principal, action=need.action, resource=need.resource, context=conditions)
         decision = decide(
             request,
@@ -247,3 +246,20 @@ def authorize(ctx: Context, *needs: Need) -> None:
             raise AccessDenied(
                 principal=ctx.principal.arn, action=need.action, resource=need.resource, reason=decision.reason
             )
+
+
+def _conditions(ctx: Context, need: Need) -> dict[str, str | Sequence[str]]:
+    """Return the condition keys of a need: the request's, the time, and the tags that there are or would be."""
+    now = ctx.now.astimezone(UTC)
+    conditions: dict[str, str | Sequence[str]] = {
+        **ctx.facts,
+        "aws:CurrentTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "aws:EpochTime": str(int(now.timestamp())),
+    }
+    for key, value in (need.tags or {}).items():
+        conditions[f"aws:ResourceTag/{key}"] = value
+        conditions[f"ecr:ResourceTag/{key}"] = value
+    if need.request_tags:
+        conditions.update((f"aws:RequestTag/{key}", value) for key, value in need.request_tags.items())
+        conditions["aws:TagKeys"] = tuple(need.request_tags)
+    return conditions

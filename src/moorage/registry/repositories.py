@@ -163,7 +163,8 @@ def create(
     checked = check_resource_tags(tags)
     _check_filters(tag_mutability, mutability_filters)
     if checked:
-        authorize(ctx, Need("ecr:TagResource", repository_arn(ctx.region, ctx.registry_id, name)))
+        arn = repository_arn(ctx.region, ctx.registry_id, name)
+        authorize(ctx, Need("ecr:TagResource", arn, request_tags=checked))
     values = {
         "id": ctx.registry.new_id().replace("-", ""),
         "account_id": ctx.registry_id,

@@ -17,6 +17,7 @@ serve: ## Run a registry on http://localhost:5100
 test: ## Run the tests, with the real clients
 	@scripts/bootstrap dev
 	@scripts/test-tools
+	@scripts/go-tools
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: ## Check style and types

@@ -113,7 +113,7 @@ def push(server: Server, repository: str, tag: str | None = None, pushed: Image 
     return pushed
 
 
-def put_manifest(  # noqa: PLR0917 (what a push is made of)
+def put_manifest(
     server: Server, repository: str, reference: str, body: bytes, media_type: str, token: str | None = None
 ) -> Any:
     """Push a manifest; return the answer."""

@@ -20,29 +20,29 @@ class Example(NamedTuple):
     output: str
 
 
-METHODS: Final = """
-batch_check_layer_availability
-batch_delete_image
-batch_get_image
-can_paginate
-complete_layer_upload
-create_repository
-delete_repository
-delete_repository_policy
-describe_images
-describe_repositories
-generate_presigned_url
-get_authorization_token
-get_download_url_for_layer
-get_paginator
-get_repository_policy
-get_waiter
-initiate_layer_upload
-list_images
-put_image
-set_repository_policy
-upload_layer_part
-""".split()
+METHODS: Final = [
+    "batch_check_layer_availability",
+    "batch_delete_image",
+    "batch_get_image",
+    "can_paginate",
+    "complete_layer_upload",
+    "create_repository",
+    "delete_repository",
+    "delete_repository_policy",
+    "describe_images",
+    "describe_repositories",
+    "generate_presigned_url",
+    "get_authorization_token",
+    "get_download_url_for_layer",
+    "get_paginator",
+    "get_repository_policy",
+    "get_waiter",
+    "initiate_layer_upload",
+    "list_images",
+    "put_image",
+    "set_repository_policy",
+    "upload_layer_part",
+]
 
 OPERATIONS: Final = {
     "batch_check_layer_availability": Syntax(

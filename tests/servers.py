@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import boto3
 import urllib3
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
+_BOTO3: Any = boto3.session.Session()
+"""One for all: each would read the service models anew, and making a client is not safe in threads."""
+_ONE_AT_A_TIME = threading.Lock()
 MOORAGE = [sys.executable, "-c", "from moorage.cli import main; main()"]
 
 
@@ -56,6 +59,14 @@ class Server:
     http: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(maxsize=32, retries=False))
     log: list[str] = field(default_factory=list)
     reader: threading.Thread = field(default_factory=threading.Thread)
+    ca: Path | None = None
+    """The CA that clients of a server with TLS trust."""
+
+    def trusting(self, ca: Path) -> Self:
+        """Let the clients that this makes trust a CA."""
+        self.ca = ca
+        self.http = urllib3.PoolManager(maxsize=32, retries=False, ca_certs=str(ca))
+        return self
 
     @property
     def host(self) -> str:
@@ -65,7 +76,8 @@ class Server:
     @property
     def url(self) -> str:
         """The server's address."""
-        return f"http://{self.host}"
+        scheme = "https" if "https://" in self.ready_line else "http"
+        return f"{scheme}://{self.host}"
 
     @property
     def key(self) -> AccessKey:
@@ -82,9 +94,10 @@ class Server:
             "aws_access_key_id": self.key.access_key_id,
             "aws_secret_access_key": self.key.secret_access_key,
             "config": Config(retries={"total_max_attempts": 1}),
+            "verify": str(self.ca) if self.ca else None,
         }
-        session: Any = boto3.session.Session()
-        return session.client(service, **(given | options))
+        with _ONE_AT_A_TIME:
+            return _BOTO3.client(service, **(given | options))
 
     def token(self, **options: Any) -> str:
         """Return the value that goes behind ``Basic``: base64 of ``AWS:<password>``."""

@@ -1,0 +1,20 @@
+"""Fixtures: a real registry over a folder of its own, with its root and a repository."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.registry.kit import Bench
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A registry with a repository, and what a test needs to work on it."""
+    with Bench.opened(tmp_path) as opened:
+        yield opened

@@ -1,0 +1,111 @@
+"""The tables' history: it ends where this version stands, and makes the tables that the code speaks of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from moorage import app, installation, migrations
+from moorage.config import Settings
+from moorage.registry.tables import metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[sa.Engine]:
+    """An empty database."""
+    made = sa.create_engine(f"sqlite:///{tmp_path / 'moorage.sqlite'}")
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def scripts() -> ScriptDirectory:
+    """Alembic's own view of the revisions."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    return ScriptDirectory.from_config(config)
+
+
+def test_head_is_alembics(scripts: ScriptDirectory) -> None:
+    """There is one line of revisions, and `HEAD` is its end."""
+    assert scripts.get_heads() == [migrations.HEAD]
+    assert len(scripts.get_bases()) == 1
+
+
+def test_the_tables_are_those_of_the_code(engine: sa.Engine) -> None:
+    """After all revisions Alembic finds nothing in which the database differs from the tables in code."""
+    migrations.upgrade(engine)
+
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_constraints_are_those_of_the_code(engine: sa.Engine, tmp_path: Path) -> None:
+    """Keys and rules of deletion, which Alembic does not compare, are the same as in tables made from the code."""
+    migrations.upgrade(engine)
+    direct = sa.create_engine(f"sqlite:///{tmp_path / 'direct.sqlite'}")
+    metadata.create_all(direct)
+
+    def described(of: sa.Engine) -> dict[str, object]:
+        inspector = sa.inspect(of)
+        return {
+            table: (
+                [(column["name"], column["nullable"]) for column in inspector.get_columns(table)],
+                inspector.get_pk_constraint(table),
+                sorted(map(repr, inspector.get_foreign_keys(table))),
+                sorted(map(repr, inspector.get_unique_constraints(table))),
+                sorted(map(repr, inspector.get_indexes(table))),
+            )
+            for table in metadata.tables
+        }
+
+    assert described(engine) == described(direct)
+    direct.dispose()
+
+
+def test_a_database_tells_its_revision(engine: sa.Engine) -> None:
+    """An empty database has none, a migrated one `HEAD`."""
+    assert migrations.current(engine) is None
+
+    migrations.upgrade(engine)
+
+    assert migrations.current(engine) == migrations.HEAD
+
+
+def test_migrating_again_changes_nothing(engine: sa.Engine) -> None:
+    """What is at `HEAD` stays as it is, rows included."""
+    migrations.upgrade(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO blobs (digest, size, location, created_at) VALUES ('d', 1, 'l', 0)")
+
+    migrations.upgrade(engine)
+    installation.migrate(engine)
+
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM blobs").scalar_one() == 1
+
+
+def test_preparing_twice_is_preparing_once(tmp_path: Path) -> None:
+    """A second start finds master key, root key and tables, and leaves them as they are."""
+    settings = Settings(data=tmp_path / "data")
+    app.prepare(settings)
+    first = {path.name: path.read_bytes() for path in settings.data.iterdir() if path.suffix in {".key", ".json"}}
+
+    app.prepare(settings)
+
+    again = {path.name: path.read_bytes() for path in settings.data.iterdir() if path.suffix in {".key", ".json"}}
+    assert again == first
+    assert len(first) == 2
+    for name in first:
+        assert (settings.data / name).stat().st_mode & 0o777 == 0o600

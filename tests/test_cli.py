@@ -139,6 +139,15 @@ def test_a_bad_file_of_the_master_key_is_named(tmp_path: Path, key: str) -> None
     assert file.read_text() == key
 
 
+def test_another_master_key_is_noticed(tmp_path: Path) -> None:
+    """A data folder whose master key has been lost is not served with a new one: no key in it could be used."""
+    prepare(tmp_path)
+    (tmp_path / "master.key").unlink()
+    for account in ("000000000000", ACCOUNT):
+        with pytest.raises(SettingsError, match="the master key is not the one"):
+            prepare(tmp_path, account_id=account)
+
+
 # --- What a first start leaves ---------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
+from cryptography.exceptions import InvalidTag
 
 from moorage import migrations
 from moorage.config import SettingsError
@@ -73,15 +74,30 @@ def read_root_key(data: Path, account_id: str) -> AccessKey | None:
 
 
 def ensure_root_key(registry: Registry) -> None:
-    """Make the root access key of the installation's account, stored readable by its owner only."""
+    """
+    Make the root access key of the installation's account, stored readable by its owner only.
+
+    Raises `SettingsError` if the master key is not the one that the keys here are sealed with.
+    """
     account_id, data = registry.settings.account_id, registry.settings.data
     key = read_root_key(data, account_id) or new_access_key(account_id)
     with registry.database.write() as tx:
+        _check_master_key(registry, tx)
         if tx.execute(sa.select(access_keys.c.id).where(access_keys.c.id == key.access_key_id)).first():
             return
         # The file first: a key that nobody knows would be of no use.
         write_private(root_key_file(data, account_id), json.dumps(asdict(key), indent=2) + "\n")
         store_key(tx, registry.keyring, key, user=None, now=registry.clock())
+
+
+def _check_master_key(registry: Registry, tx: sa.Connection) -> None:
+    sealed = tx.execute(sa.select(access_keys.c.id, access_keys.c.secret).limit(1)).first()
+    try:
+        if sealed is not None:
+            registry.keyring.unseal(sealed.secret, sealed.id)
+    except InvalidTag:
+        data = registry.settings.data
+        raise SettingsError(f"the master key is not the one that the data in {data} was made with") from None
 
 
 @dataclass(frozen=True, slots=True)

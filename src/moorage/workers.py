@@ -9,11 +9,14 @@ which takes the connections waiting in it along when it goes (docs/adr/0005).
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from granian import _signals
+from granian._granian import WorkerSignal
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
@@ -24,6 +27,7 @@ from moorage import logs
 from moorage.config import SettingsError
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterable
 
     from moorage.config import Settings
@@ -103,6 +107,24 @@ class Workers(MPServer):
         """Stop all workers, those that are leaving too."""
         self.wrks = [*self.wrks, *(worker for worker in self._leaving if worker.is_alive())]
         super()._stop_workers()  # type: ignore[no-untyped-call]
+
+
+def _stop_once(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
+    """Let the first signal stop a worker, and the next ones, which come from systemd or a terminal, say nothing new."""
+    told, event = threading.Event(), WorkerSignal()
+
+    def stop() -> None:
+        if not told.is_set():
+            told.set()
+            event.set()
+
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sign, stop)
+    return event
+
+
+# Granian 2.8.7 passes every signal on, and setting the event again blocks the worker's loop for good.
+_signals.set_loop_signals = _stop_once
 
 
 def _see_off(workers: Iterable[Any]) -> None:

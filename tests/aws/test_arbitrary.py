@@ -58,11 +58,13 @@ class Asker:
 
     def ask_members(self, operation: str, document: dict[str, Any]) -> Response:
         """Ask an operation, with a real upload's id where the document speaks of one."""
-        self.restore()
         text = json.dumps(document)
         if OPEN_UPLOAD in text:
             text = text.replace(OPEN_UPLOAD, self._client.initiate_layer_upload(repositoryName="ab")["uploadId"])
-        return self.ask(TARGET + operation, text.encode())
+        answer = self.ask(TARGET + operation, text.encode())
+        if operation.startswith(("Delete", "BatchDelete")):
+            self.restore()
+        return answer
 
     def ask(self, target: str, body: bytes, query: str = "", *, presigned: bool = False) -> Response:
         """Return the answer to a well signed request."""

@@ -27,6 +27,14 @@ SPECIAL: dict[str, dict[str, Any]] = {
 MODEL: Any = botocore.session.Session().get_service_model("ecr")
 MODELLED = {shape.metadata.get("error", {}).get("code", shape.name): shape for shape in MODEL.error_shapes}
 
+# The neighbours whose operations come with a registry: who asks (STS) and who may (IAM).
+NEIGHBOURS = {
+    code
+    for service in ("sts", "iam")
+    for shape in botocore.session.Session().get_service_model(service).error_shapes
+    for code in (shape.name, shape.metadata.get("error", {}).get("code", shape.name))
+}
+
 # Codes that AWS's services share and their models do not list (botocore knows some of them by heart).
 COMMON = {
     "AccessDeniedException",
@@ -40,6 +48,7 @@ COMMON = {
     "ThrottlingException",
     "UnknownOperationException",
     "UnrecognizedClientException",
+    "ValidationException",
 }
 
 # distribution-spec 1.1, "Error Codes", with the status that the specification gives or that registries agree on;
@@ -79,8 +88,8 @@ def name_of(kind: type[Failure]) -> str:
 
 @pytest.mark.parametrize("kind", FAILURES, ids=name_of)
 def test_the_aws_code_is_modelled(kind: type[Failure]) -> None:
-    """A failure's AWS code is a shape of ECR's service model, or one that all AWS services share."""
-    assert kind.aws_code in MODELLED or kind.aws_code in COMMON or kind.aws_code == "ValidationException"
+    """A failure's AWS code is of ECR's service model, or STS's or IAM's, or one that all AWS services share."""
+    assert kind.aws_code in {*MODELLED, *NEIGHBOURS, *COMMON}
 
 
 @pytest.mark.parametrize("kind", FAILURES, ids=name_of)
@@ -118,7 +127,7 @@ def test_the_oci_code_is_the_specifications(kind: type[Failure]) -> None:
     assert failure.oci_status in OCI_CODES[failure.oci_code]
 
 
-@pytest.mark.parametrize("field", sorted(errors._OCI_CODE_OF_FIELD) + ["anything"])
+@pytest.mark.parametrize("field", [*sorted(errors._OCI_CODE_OF_FIELD), "anything"])
 def test_the_code_of_a_parameter_depends_on_it(field: str) -> None:
     """A parameter that breaks its constraint has a code of the specification, and its status, for each parameter."""
     failure = InvalidParameter(field, "must be good")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -141,6 +142,34 @@ def test_a_server_stops_while_old_workers_are_leaving(
     received += answer.read()
     assert content.digest_of(received) == content.digest_of(data)
     assert server.stop() == 0
+
+
+def test_a_second_signal_cuts_nothing(server: Server, name: str) -> None:
+    """Workers that are told to stop twice, as systemd and terminals do it, still end their requests."""
+    server.client().create_repository(repositoryName=name)
+    data = os.urandom(LAYER)
+    blob = f"/v2/{name}/blobs/{content.push_blob(server, name, data)}"
+    headers = {"Authorization": f"Basic {server.token()}"}
+    answer = server.http.request("GET", server.url + blob, headers=headers, preload_content=False)
+    received = answer.read(MIB)
+    everybody = [server.process.pid, *workers(server)]
+    for pid in everybody * 2:
+        os.kill(pid, signal.SIGTERM)
+    pki.until(lambda: not is_listening(server))
+    for pid in everybody:
+        os.kill(pid, signal.SIGTERM)
+    received += answer.read()
+    assert content.digest_of(received) == content.digest_of(data)
+    assert server.stop() == 0
+
+
+def is_listening(server: Server) -> bool:
+    """Whether somebody takes connections at a server's port."""
+    try:
+        socket.create_connection(("127.0.0.1", server.port), timeout=60).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def test_a_certificate_that_does_not_serve_changes_nothing(

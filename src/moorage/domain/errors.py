@@ -195,7 +195,7 @@ class NoSuchEntity(Failure, aws="NoSuchEntityException", oci=(404, "UNSUPPORTED"
 
 
 class EntityAlreadyExists(
-    Failure, aws="EntityAlreadyExistsException", oci=(409, "UNSUPPORTED"), text="There is a {kind} {name} already"
+    Failure, aws="EntityAlreadyExistsException", oci=(409, "DENIED"), text="There is a {kind} {name} already"
 ):
     """A name that is taken (IAM's ``EntityAlreadyExists``)."""
 

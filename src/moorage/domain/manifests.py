@@ -9,6 +9,8 @@ bytes are never rewritten: a manifest is stored and served as it came.
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +34,9 @@ MAX_BYTES: Final = 4 * 1024 * 1024
 
 _MAX_SIZE: Final = 2**63 - 1
 _MAX_TEXT: Final = 1024
+# What is pushed today is repeated in lists tomorrow, and half of a surrogate
+# pair (which an escape can say) cannot be encoded there.
+_HALF_CHARACTER: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +115,22 @@ def _refuse(condition: bool) -> None:
 
 def _load(body: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(body.decode("utf-8"))
+        document = json.loads(body.decode("utf-8"), parse_float=_finite, parse_constant=_finite)
+        if _HALF_CHARACTER.search(body):
+            json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise InvalidParameter("ImageManifest", "Invalid JSON syntax") from None
     _refuse(not isinstance(document, dict) or type(document.get("schemaVersion")) is not int)
     _refuse(document["schemaVersion"] != 2)  # noqa: PLR2004 (image-spec: "MUST be 2")
     return document  # type: ignore[no-any-return]
+
+
+def _finite(text: str) -> float:
+    """Return a number that JSON can write again: neither ``NaN`` nor one too large for a float."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _media_type(document: dict[str, Any], declared: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -152,15 +153,20 @@ def test_a_second_signal_cuts_nothing(server: Server, name: str) -> None:
     headers = {"Authorization": f"Basic {server.token()}"}
     answer = server.http.request("GET", server.url + blob, headers=headers, preload_content=False)
     received = answer.read(MIB)
-    everybody = [server.process.pid, *workers(server)]
-    for pid in everybody * 2:
-        os.kill(pid, signal.SIGTERM)
+    busy_or_not = workers(server)
+    tell(server.process.pid, *busy_or_not, *busy_or_not)
     pki.until(lambda: not is_listening(server))
-    for pid in everybody:
-        os.kill(pid, signal.SIGTERM)
+    tell(server.process.pid, *busy_or_not)
     received += answer.read()
     assert content.digest_of(received) == content.digest_of(data)
     assert server.stop() == 0
+
+
+def tell(*pids: int) -> None:
+    """Tell processes to stop, as far as they have not ended."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
 
 
 def is_listening(server: Server) -> bool:

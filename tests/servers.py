@@ -43,7 +43,9 @@ def free_port() -> int:
 
 def clean_environment(**extra: str) -> dict[str, str]:
     """Return the environment without anything that would configure Moorage or an AWS client."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "MOORAGE_"))}
+    # ... nor would make its commands print for a terminal.
+    others = {"FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS"}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "MOORAGE_")) and k not in others}
     # Nothing here may ask a metadata service for credentials.
     return kept | {"AWS_EC2_METADATA_DISABLED": "true", **extra}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from moorage.domain import manifests
 from tests.clients import layouts
 
 if TYPE_CHECKING:
@@ -126,3 +127,28 @@ def test_layers_are_mounted_from_another_repository(
 
     assert said.count(f"Mounted from {repository}") == 2
     assert digest in said
+
+
+def test_the_same_image_again(docker: Tool, server: Server, ecr: Any, repository: str, context: Path) -> None:
+    """Pushing an image again succeeds, names the same digest, and stores nothing more."""
+    image = f"{server.host}/{repository}:v1"
+    built(docker, context, image)
+
+    assert pushed(docker, image) == pushed(docker, image)
+    assert len(ecr.describe_images(repositoryName=repository)["imageDetails"]) == 1
+
+
+def test_an_index_of_images(docker: Tool, server: Server, ecr: Any, repository: str, context: Path) -> None:
+    """A manifest list that docker makes of pushed images is stored, and pulling it gives the image of this machine."""
+    image, multi = f"{server.host}/{repository}:one", f"{server.host}/{repository}:multi"
+    before = built(docker, context, image)
+    pushed(docker, image)
+    docker("manifest", "create", "--insecure", multi, image)
+    docker("manifest", "push", "--insecure", multi)
+
+    (stored,) = ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageTag": "multi"}])["images"]
+    docker("rmi", image)
+    docker("pull", multi)
+
+    assert stored["imageManifestMediaType"] in manifests.INDEX_TYPES
+    assert identity(docker, multi) == before

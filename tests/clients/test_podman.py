@@ -109,3 +109,35 @@ def test_an_image_in_dockers_format(tool: Tool, server: Server, ecr: Any, reposi
     (stored,) = ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageTag": "v1"}])["images"]
     assert stored["imageManifestMediaType"] == manifests.DOCKER_IMAGE
     assert identity(tool, image) == json.loads(stored["imageManifest"])["config"]["digest"]
+
+
+def test_the_same_image_again(
+    *, tool: Tool, server: Server, ecr: Any, repository: str, context: Path, tmp_path: Path
+) -> None:
+    """Pushing an image again succeeds, names the same digest, and stores nothing more."""
+    image, first, second = f"{server.host}/{repository}:v1", tmp_path / "first", tmp_path / "second"
+    built(tool, context, image)
+    tool("push", "--tls-verify=false", "--digestfile", first, image)
+
+    tool("push", "--tls-verify=false", "--digestfile", second, image)
+
+    assert first.read_text() == second.read_text()
+    assert len(ecr.describe_images(repositoryName=repository)["imageDetails"]) == 1
+
+
+def test_an_index_of_images(tool: Tool, server: Server, ecr: Any, repository: str, context: Path) -> None:
+    """An index made of an image is pushed with what it names, and pulling it gives that image."""
+    image, multi = f"{server.host}/{repository}:one", f"{server.host}/{repository}:multi"
+    before = built(tool, context, image)
+    tool("manifest", "create", multi)
+    tool("manifest", "add", multi, f"containers-storage:{image}")
+
+    tool("manifest", "push", "--all", "--format", "oci", "--tls-verify=false", multi, f"docker://{multi}")
+
+    (stored,) = ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageTag": "multi"}])["images"]
+    tool("manifest", "rm", multi)
+    tool("rmi", image)
+    tool("pull", "--tls-verify=false", multi)
+    assert stored["imageManifestMediaType"] == manifests.OCI_INDEX
+    assert len(json.loads(stored["imageManifest"])["manifests"]) == 1
+    assert identity(tool, multi) == before

@@ -87,11 +87,11 @@ MATRIX = (
     Client(
         "docker engine",
         "dockerd --version",
-        "login, build, push, pull by tag and digest, re-push, layers mounted",
+        "login, build, push, pull by tag and digest, re-push, index, layers mounted",
         "test_docker",
     ),
-    Client("podman", "podman --version", "login, build, push, pull, both formats", "test_podman"),
-    Client("buildah", "buildah --version", "login, build, push, pull, both formats", "test_podman"),
+    Client("podman", "podman --version", "login, build, push, pull, re-push, index, both formats", "test_podman"),
+    Client("buildah", "buildah --version", "login, build, push, pull, re-push, index, both formats", "test_podman"),
     Client("skopeo", "skopeo --version", "login, push, pull, inspect, index, formats, copy, delete", "test_skopeo"),
     Client(
         "containerd", "containerd --version", "login, push, pull, re-push, index, one platform of it", "test_containerd"

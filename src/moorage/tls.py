@@ -28,6 +28,15 @@ _CURVES: Final = (ec.SECP256R1, ec.SECP384R1)
 _RSA_BITS: Final = 2048
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the files of a certificate held when they were found to be good."""
+
+    chain: bytes
+    key: bytes
+    ends: datetime
+
+
 @dataclass(slots=True)
 class Certificate:
     """The files of the certificate that a server shows, with its chain, and of its key."""
@@ -39,22 +48,23 @@ class Certificate:
     _checked: object = None
     """What the files were when they were last checked."""
 
-    def check(self, now: datetime | None = None) -> datetime:
+    def check(self, now: datetime | None = None) -> Checked:
         """
-        Return when the certificate ends, warning if it is not valid now.
+        Return what the files hold, warning if the certificate is not valid now.
 
         Raises `SettingsError` if a file cannot be read, is not what it should be, or
         the two do not belong together.
         """
         self._checked = self._state()
-        certificate, key = _certificate(self.file), _key(self.key)
-        if key.public_key() != certificate.public_key():
+        chain, sealed = _read("tls_cert", self.file), _read("tls_key", self.key)
+        certificate = _certificate(self.file, chain)
+        if _key(self.key, sealed).public_key() != certificate.public_key():
             raise SettingsError(f"tls_key: {self.key} is not the key of the first certificate in {self.file}")
         now, begins, ends = now or datetime.now(UTC), certificate.not_valid_before_utc, certificate.not_valid_after_utc
         if not begins <= now <= ends:
             period = {"begins": begins.isoformat(), "ends": ends.isoformat()}
             logs.warning("tls_certificate_not_valid_now", file=str(self.file), **period)
-        return ends
+        return Checked(chain, sealed, ends)
 
     @property
     def ca(self) -> Path | None:
@@ -137,16 +147,14 @@ def _read(setting: str, path: Path) -> bytes:
         raise SettingsError(f"{setting}: cannot read {path}: {problem.strerror}") from None
 
 
-def _certificate(path: Path) -> x509.Certificate:
-    data = _read("tls_cert", path)
+def _certificate(path: Path, data: bytes) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificates(data)[0]
     except ValueError:
         raise SettingsError(f"tls_cert: {path} holds no certificate in PEM form") from None
 
 
-def _key(path: Path) -> PrivateKeyTypes:
-    data = _read("tls_key", path)
+def _key(path: Path, data: bytes) -> PrivateKeyTypes:
     try:
         key = serialization.load_pem_private_key(data, None)
     except TypeError:

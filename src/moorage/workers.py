@@ -3,14 +3,17 @@ The worker processes: Granian's, with a reload that nobody notices.
 
 Granian's own answer to SIGHUP replaces one worker after another, kills after a
 minute what is still running, reads the certificate through the symbolic links as
-they were at the start, and on Linux gives each worker a listening socket of its own,
-which takes the connections waiting in it along when it goes (docs/adr/0005).
+they were at the start, without a look at whether it will serve, and on Linux gives
+each worker a listening socket of its own, which takes the connections waiting in it
+along when it goes (docs/adr/0005).
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -28,10 +31,10 @@ from moorage.config import SettingsError
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from moorage.config import Settings
-    from moorage.tls import Certificate
+    from moorage.tls import Certificate, Checked
 
 _BACKLOG: Final = 2048
 _HEADERS: Final = 64 * 1024
@@ -68,13 +71,27 @@ class Workers(MPServer):
         )
         self._certificate = certificate
         self._leaving: list[Any] = []
-        self._name_files()
+        self._held: int | None = None
+        if certificate is not None:
+            self._hold(certificate, certificate.check())
 
-    def _name_files(self) -> None:
-        """Name the certificate's files to the workers, as the links lead today."""
-        if self._certificate is not None:
-            file, key = self._certificate.file, self._certificate.key
-            self.build_ssl_context(file, key, None, SSLProtocols.tls12, None, [], client_verify=False)
+    def _hold(self, certificate: Certificate, checked: Checked) -> None:
+        """
+        Give workers what was checked, and not what the files may hold by the time they start.
+
+        It is in a file without a name, in memory: a key must not be copied to a disk.
+        """
+        if sys.platform == "linux":
+            before, self._held = self._held, os.memfd_create("certificate")
+            with os.fdopen(os.dup(self._held), "wb") as file:
+                file.write(checked.chain + b"\n" + checked.key)
+            path = f"/proc/self/fd/{self._held}"
+            self.ssl_ctx = (True, path, path, None, str(SSLProtocols.tls12), None, [], False)
+            if before is not None:
+                os.close(before)
+        else:
+            files = certificate.file, certificate.key
+            self.build_ssl_context(*files, None, SSLProtocols.tls12, None, [], client_verify=False)
 
     def _init_shared_socket(self) -> None:
         """Open one listening socket for all workers: what waits in it survives each of them."""
@@ -89,16 +106,17 @@ class Workers(MPServer):
         self.reload_signal = False
         self.main_loop_interrupt.clear()
         try:
-            ends = self._certificate.check() if self._certificate is not None else None
+            checked = self._certificate.check() if self._certificate is not None else None
         except SettingsError as problem:
             logs.warning("reload_refused", reason=str(problem))
-            return
-        self._name_files()
-        old, self.wrks = self.wrks, []
-        self._spawn_workers(spawn_target, target_loader)  # type: ignore[no-untyped-call]
-        self._leaving = [worker for worker in self._leaving if worker.is_alive()] + old
-        threading.Thread(target=_see_off, args=(old,), daemon=True).start()
-        logs.info("reloaded", certificate_ends=ends.isoformat() if ends else None)
+        else:
+            if self._certificate is not None and checked is not None:
+                self._hold(self._certificate, checked)
+            old, self.wrks = self.wrks, []
+            self._spawn_workers(spawn_target, target_loader)  # type: ignore[no-untyped-call]
+            self._leaving = [worker for worker in self._leaving if worker.is_alive()] + old
+            _ask(old)
+            logs.info("reloaded", certificate_ends=checked.ends.isoformat() if checked else None)
         if self.interrupt_signal or self.interrupt_children or self.reload_signal:
             # It came while the event was being cleared.
             self.main_loop_interrupt.set()
@@ -106,6 +124,7 @@ class Workers(MPServer):
     def _stop_workers(self) -> None:
         """Stop all workers, those that are leaving too."""
         self.wrks = [*self.wrks, *(worker for worker in self._leaving if worker.is_alive())]
+        _ask(list(self.wrks))
         super()._stop_workers()  # type: ignore[no-untyped-call]
 
 
@@ -127,12 +146,16 @@ def _stop_once(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
 _signals.set_loop_signals = _stop_once
 
 
-def _see_off(workers: Iterable[Any]) -> None:
-    """Ask workers to leave, again in case one was too young to hear, and in the end insist."""
-    deadline = time.monotonic() + _LEAVE
-    while (here := [worker for worker in workers if worker.is_alive()]) and time.monotonic() < deadline:
+def _ask(workers: Sequence[Any]) -> None:
+    """Ask workers to leave, again for one that was too young to hear, and in the end insist; returns at once."""
+
+    def see_off() -> None:
+        deadline = time.monotonic() + _LEAVE
+        while (here := [worker for worker in workers if worker.is_alive()]) and time.monotonic() < deadline:
+            for worker in here:
+                worker.terminate()
+            here[0].join(_AGAIN)
         for worker in here:
-            worker.terminate()
-        here[0].join(_AGAIN)
-    for worker in here:
-        worker.kill()
+            worker.kill()
+
+    threading.Thread(target=see_off, daemon=True).start()

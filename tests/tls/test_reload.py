@@ -190,6 +190,16 @@ def test_a_certificate_that_does_not_serve_changes_nothing(
     assert workers(server) == before
 
 
+def test_a_worker_that_dies_meanwhile_is_replaced(server: Server, files: tuple[Path, Path], tmp_path: Path) -> None:
+    """Where the files do not serve any more, the next worker shows what the one before it did."""
+    old, before = pki.der(files[0]), workers(server)
+    shutil.copy(pki.issue(tmp_path, "second")[0], files[0])
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    pki.until(lambda: len(workers(server)) == 2 and not before & workers(server))
+    assert pki.shown(server.port) == old
+
+
 def test_many_signals_leave_one_set_of_workers(server: Server) -> None:
     """However often SIGHUP comes, two workers are there in the end."""
     before = workers(server)

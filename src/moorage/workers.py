@@ -85,7 +85,8 @@ class Workers(MPServer):
             before, self._held = self._held, os.memfd_create("certificate")
             with os.fdopen(os.dup(self._held), "wb") as file:
                 file.write(checked.chain + b"\n" + checked.key)
-            path = f"/proc/self/fd/{self._held}"
+            # Any, because the type that is inferred for the server's setting knows of no files.
+            path: Any = f"/proc/self/fd/{self._held}"
             self.ssl_ctx = (True, path, path, None, str(SSLProtocols.tls12), None, [], False)
             if before is not None:
                 os.close(before)

@@ -7,16 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests import servers
+from tests import servers, stacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the stack be chosen that the shared server stands on."""
+    parser.addoption("--stack", default="sqlite", choices=list(stacks.STACKS), help="what the server stands on")
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
+def stack(request: pytest.FixtureRequest) -> Iterator[stacks.Stack]:
+    """The stack that was chosen, running."""
+    with stacks.opened(request.config.getoption("--stack")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, stack: stacks.Stack) -> Iterator[servers.Server]:
     """A server with two workers over one data folder."""
-    with servers.running(tmp_path_factory.mktemp("data")) as started:
+    data = tmp_path_factory.mktemp("data")
+    with servers.running(data, *stack.flags(data)) as started:
         yield started
 
 

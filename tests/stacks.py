@@ -1,0 +1,47 @@
+"""
+What a server stands on: a database and a place for bytes.
+
+``pytest --stack NAME`` runs the tests that share the ``server`` fixture on another stack than the default.
+A part is a context manager that is entered once for all tests (it starts what it needs) and gives a function
+which makes something new and empty for one server, and returns the flags that name it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+Flags = Callable[[Path], list[str]]
+"""Takes the data folder of a server, and returns flags of ``moorage serve``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running stack."""
+
+    name: str
+    flags: Flags
+
+
+@contextlib.contextmanager
+def in_the_data_folder() -> Iterator[Flags]:
+    """SQLite, layers in a folder: what a server has if it is told nothing."""
+    yield lambda _data: []
+
+
+Part = Callable[[], contextlib.AbstractContextManager[Flags]]
+
+STACKS: Final[dict[str, tuple[Part, ...]]] = {
+    "sqlite": (in_the_data_folder,),
+}
+
+
+@contextlib.contextmanager
+def opened(name: str) -> Iterator[Stack]:
+    """Start the parts of a stack, and end them after the block."""
+    with contextlib.ExitStack() as held:
+        parts = [held.enter_context(part()) for part in STACKS[name]]
+        yield Stack(name, lambda data: [flag for part in parts for flag in part(data)])

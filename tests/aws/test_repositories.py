@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests import content
+from tests.aws.kit import refusal
 from tests.aws.wire import Sender
 from tests.servers import ACCOUNT, REGION
 
@@ -22,16 +23,6 @@ NOBODY = "999999999999"
 def empty(server: Server) -> Any:
     """A client of a registry that nobody else uses."""
     return server.client(region_name=f"repos-{uuid.uuid4().hex[:8]}")
-
-
-def refusal(client: Any, code: str, operation: str, **call: Any) -> str:
-    """Assert that a call is refused with that code; return the message."""
-    kind = getattr(client.exceptions, code, client.exceptions.ClientError)
-    with pytest.raises(kind) as caught:
-        getattr(client, operation)(**call)
-    error = caught.value.response["Error"]
-    assert error["Code"] == code
-    return str(error["Message"])
 
 
 def names(client: Any) -> list[str]:

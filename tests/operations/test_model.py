@@ -34,7 +34,8 @@ def test_an_operation_takes_what_the_model_gives(name: str) -> None:
     """The parameters of each function are the members of the model's input, required where the model requires them."""
     operation, shape = BY_NAME[name], SERVICE.operation_model(name).input_shape
     assert shape is not None
-    handled = {"registry_id"} | ({"repository_name"} if operation.needs is None else set())
+    named = "resource_arn" if operation.by_arn else "repository_name"
+    handled = {"registry_id"} | ({named} if operation.needs is None else set())
     modelled = {xform_name(member): member in shape.required_members for member in shape.members}
     assert operation.parameters == {key: needed for key, needed in modelled.items() if key not in handled}
 

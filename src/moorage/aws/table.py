@@ -19,7 +19,9 @@ class ModelMismatch(TypeError):
 
 def check(operation: Operation, shape: model.Operation) -> None:
     """Raise `ModelMismatch` unless the function takes exactly what the model's input has."""
-    handled = {"registry_id"} if operation.needs is not None else {"registry_id", "repository_name"}
+    handled = {"registry_id"}
+    if operation.needs is None:
+        handled.add("resource_arn" if operation.by_arn else "repository_name")
     modelled = {name: required for name, required in shape.parameters.items() if name not in handled}
     if operation.parameters.keys() != modelled.keys():
         difference = sorted(operation.parameters.keys() ^ modelled.keys())

@@ -8,6 +8,7 @@ them ever becomes a path or an SQL fragment.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import uuid
@@ -156,3 +157,13 @@ def partition_of(region: str) -> str:
 def repository_arn(region: str, registry_id: str, name: str) -> str:
     """Return the ARN of a repository (``name`` may be a pattern)."""
     return f"arn:{partition_of(region)}:ecr:{region}:{registry_id}:repository/{name}"
+
+
+def parse_repository_arn(text: str, region: str) -> tuple[str, RepositoryName]:
+    """Return the registry and the name that a repository's ARN in that region has; raise `InvalidParameter`."""
+    prefix = f"arn:{partition_of(region)}:ecr:{region}:"
+    registry_id, _, name = text.removeprefix(prefix).partition(":repository/")
+    if text.startswith(prefix) and is_registry_id(registry_id):
+        with contextlib.suppress(InvalidParameter):
+            return registry_id, RepositoryName.parse(name)
+    raise InvalidParameter("resourceArn", "Invalid ARN")

@@ -29,7 +29,9 @@ from moorage.operations.repositories import (
     delete_repository,
     describe_repositories,
     get_authorization_token,
+    put_image_tag_mutability,
 )
+from moorage.operations.tagging import list_tags_for_resource, tag_resource, untag_resource
 
 OPERATIONS: tuple[Operation, ...] = (
     batch_check_layer_availability,
@@ -46,8 +48,12 @@ OPERATIONS: tuple[Operation, ...] = (
     get_repository_policy,
     initiate_layer_upload,
     list_images,
+    list_tags_for_resource,
     put_image,
+    put_image_tag_mutability,
     set_repository_policy,
+    tag_resource,
+    untag_resource,
     upload_layer_part,
 )
 """Everything that Moorage can be asked at the AWS door."""

@@ -7,7 +7,7 @@ import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from moorage.domain.names import RepositoryName
+from moorage.domain.names import RepositoryName, parse_repository_arn
 from moorage.registry import repositories
 from moorage.registry.auth import Need, authorize
 
@@ -40,6 +40,8 @@ class Operation:
     needs: Needs | None
     """For an operation on the registry as a whole, the permissions it needs; None for one on a repository."""
     push: bool
+    by_arn: bool = False
+    """The repository is named by ``resourceArn`` (TagResource and its like), not by ``repositoryName``."""
 
     @property
     def name(self) -> str:
@@ -72,6 +74,15 @@ def on_repository(
     return declare
 
 
+def on_resource(action: str, mode: Mode = Mode.READ) -> Callable[[Callable[..., Answer]], Operation]:
+    """Declare an operation on the repository that ``resourceArn`` names."""
+
+    def declare(function: Callable[..., Answer]) -> Operation:
+        return Operation(function, action, mode, None, push=False, by_arn=True)
+
+    return declare
+
+
 def on_registry(action: str, needs: Needs, mode: Mode = Mode.READ) -> Callable[[Callable[..., Answer]], Operation]:
     """Declare an operation on the registry as a whole; ``needs`` tells what must be allowed."""
 
@@ -98,6 +109,8 @@ def invoke(
     """
     with registry.read(who, request_id=request_id, facts=facts) as authenticated:
         given = arguments()
+        if operation.by_arn:
+            _name_by_arn(authenticated, given)
         ctx = authenticated.at(given.pop("registry_id", None))
         if operation.mode is Mode.READ:
             return _run(ctx, operation, given)
@@ -107,6 +120,11 @@ def invoke(
         return steps(ctx)
     with ctx.write() as writing:
         return _run(writing, operation, given)
+
+
+def _name_by_arn(ctx: Context, given: dict[str, Any]) -> None:
+    """Put the registry and repository that ``resourceArn`` names in its place."""
+    given["registry_id"], given["repository_name"] = parse_repository_arn(given.pop("resource_arn"), ctx.region)
 
 
 def _run(ctx: Context, operation: Operation, given: dict[str, Any]) -> Answer:
@@ -119,5 +137,11 @@ def _prepare(ctx: Context, operation: Operation, given: dict[str, Any]) -> Calla
         authorize(ctx, *operation.needs(ctx, given))
         return lambda context: operation.function(context, **given)
     name = RepositoryName.parse(given.pop("repository_name"))
-    repository = repositories.enter(ctx, operation.action, name, push=operation.push)
+    tags = _request_tags(given) if operation.by_arn else None
+    repository = repositories.enter(ctx, operation.action, name, push=operation.push, request_tags=tags)
     return lambda context: operation.function(context, repository, **given)
+
+
+def _request_tags(given: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the resource tags that a request sets, or without values those that it takes away."""
+    return dict.fromkeys(given.get("tag_keys", ())) | {t["Key"]: t["Value"] for t in given.get("tags", ())}

@@ -21,21 +21,16 @@ if TYPE_CHECKING:
 def shape(ctx: Context, repository: Repository) -> dict[str, Any]:
     """Return ECR's ``Repository`` structure."""
     host = ctx.settings.registry_host(repository.registry_id, repository.region)
-    answer: dict[str, Any] = {
+    return {
         "repositoryArn": repository.arn,
         "registryId": repository.registry_id,
         "repositoryName": repository.name,
         "repositoryUri": f"{host}/{repository.name}",
         "createdAt": repository.created_at,
-        "imageTagMutability": repository.tag_mutability,
+        **mutability(repository),
         "imageScanningConfiguration": {"scanOnPush": False},
         "encryptionConfiguration": {"encryptionType": "AES256"},
     }
-    if repository.mutability_filters:
-        answer["imageTagMutabilityExclusionFilters"] = [
-            {"filterType": "WILDCARD", "filter": pattern} for pattern in repository.mutability_filters
-        ]
-    return answer
 
 
 def _creation(ctx: Context, given: Mapping[str, Any]) -> Iterable[Need]:
@@ -79,6 +74,34 @@ def _check_encryption(configuration: Mapping[str, str]) -> None:
         )
     if kind != "AES256":
         raise KmsFailure(reason=f"Encryption with {kind} is not available in this registry")
+
+
+@on_repository("ecr:PutImageTagMutability", Mode.WRITE)
+def put_image_tag_mutability(
+    ctx: Context,
+    repository: Repository,
+    *,
+    image_tag_mutability: str,
+    image_tag_mutability_exclusion_filters: list[dict[str, str]] | None = None,
+) -> dict[str, Any]:
+    """Say which tags may move from now on; those that stand are left as they are (PutImageTagMutability)."""
+    filters = [item["filter"] for item in image_tag_mutability_exclusion_filters or []]
+    changed = repositories.set_mutability(ctx, repository, image_tag_mutability, filters)
+    return _named(changed) | mutability(changed)
+
+
+def _named(repository: Repository) -> dict[str, Any]:
+    return {"registryId": repository.registry_id, "repositoryName": repository.name}
+
+
+def mutability(repository: Repository) -> dict[str, Any]:
+    """Return the members that tell which tags may move; the filters only where there are any."""
+    answer: dict[str, Any] = {"imageTagMutability": repository.tag_mutability}
+    if repository.mutability_filters:
+        answer["imageTagMutabilityExclusionFilters"] = [
+            {"filterType": "WILDCARD", "filter": pattern} for pattern in repository.mutability_filters
+        ]
+    return answer
 
 
 @on_repository("ecr:DeleteRepository", Mode.WRITE)

@@ -222,8 +222,8 @@ class Need(NamedTuple):
     """The policy of the resource, if it has one."""
     tags: Mapping[str, str] | None = None
     """The resource's own tags."""
-    request_tags: Mapping[str, str] | None = None
-    """The tags that the request would give the resource."""
+    request_tags: Mapping[str, str | None] | None = None
+    """The tags that the request would give the resource; None for one that it would take away."""
 
 
 def authorize(ctx: Context, *needs: Need) -> None:
@@ -260,6 +260,7 @@ def _conditions(ctx: Context, need: Need) -> dict[str, str | Sequence[str]]:
         conditions[f"aws:ResourceTag/{key}"] = value
         conditions[f"ecr:ResourceTag/{key}"] = value
     if need.request_tags:
-        conditions.update((f"aws:RequestTag/{key}", value) for key, value in need.request_tags.items())
+        given = {key: value for key, value in need.request_tags.items() if value is not None}
+        conditions.update((f"aws:RequestTag/{key}", value) for key, value in given.items())
         conditions["aws:TagKeys"] = tuple(need.request_tags)
     return conditions

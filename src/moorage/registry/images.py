@@ -129,7 +129,7 @@ def put(
     computed = Digest.of(manifest.body, digest.algorithm if digest else "sha256")
     if digest is not None and digest != computed:
         raise ImageDigestDoesNotMatch(digest=digest, name=repository.name, registry_id=repository.registry_id)
-    repositories.lock(ctx, repository)
+    repository = repositories.lock(ctx, repository)
     stored = exists(ctx, repository, computed)
     before = {tag: digest_of_tag(ctx, repository, tag) for tag in tags}
     moving = {tag: digest for tag, digest in before.items() if digest != computed}

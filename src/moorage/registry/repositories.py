@@ -12,28 +12,23 @@ from sqlalchemy.exc import IntegrityError
 from moorage.domain import policies
 from moorage.domain.errors import (
     InvalidParameter,
-    InvalidTagParameter,
     RepositoryAlreadyExists,
     RepositoryNotEmpty,
     RepositoryNotFound,
-    TooManyTags,
 )
 from moorage.domain.names import RepositoryName, repository_arn
-from moorage.registry import paging
+from moorage.registry import paging, resource_tags
 from moorage.registry.auth import Need, authorize
 from moorage.registry.tables import manifests, repositories, uploads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from moorage.registry.core import Context
 
 MUTABLE: Final = "MUTABLE"
 IMMUTABLE: Final = "IMMUTABLE"
-MAX_TAGS: Final = 50
-_MAX_TAG_KEY: Final = 128
-_MAX_TAG_VALUE: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +114,23 @@ def get(ctx: Context, name: RepositoryName) -> Repository:
     return found
 
 
-def need(ctx: Context, action: str, name: RepositoryName) -> tuple[Need, Repository | None]:
+def need(
+    ctx: Context, action: str, name: RepositoryName, request_tags: Mapping[str, str | None] | None = None
+) -> tuple[Need, Repository | None]:
     """Return the permission to do ``action`` on a repository, with its policy and tags if it exists."""
     found = find(ctx, name)
     arn = repository_arn(ctx.region, ctx.registry_id, name)
-    return Need(action, arn, found.policy if found else None, found.tags if found else None), found
+    return Need(action, arn, found.policy if found else None, found.tags if found else None, request_tags), found
 
 
-def enter(ctx: Context, action: str, name: RepositoryName, *, push: bool = False) -> Repository:
+def enter(
+    ctx: Context,
+    action: str,
+    name: RepositoryName,
+    *,
+    push: bool = False,
+    request_tags: Mapping[str, str | None] | None = None,
+) -> Repository:
     """
     Return the repository, if the caller may do ``action`` on it.
 
@@ -134,7 +138,7 @@ def enter(ctx: Context, action: str, name: RepositoryName, *, push: bool = False
     learn whether it is there. With ``push``, a missing repository is created
     where the installation allows that and the caller may create it.
     """
-    needed, found = need(ctx, action, name)
+    needed, found = need(ctx, action, name, request_tags)
     authorize(ctx, needed)
     if found is None and push and ctx.settings.creates_on_push:
         authorize(ctx, Need("ecr:CreateRepository", needed.resource))
@@ -142,13 +146,20 @@ def enter(ctx: Context, action: str, name: RepositoryName, *, push: bool = False
     return found or get(ctx, name)
 
 
-def lock(ctx: Context, repository: Repository) -> None:
-    """Begin a write to a repository: alone until the transaction ends; raise `RepositoryNotFound` if it is gone."""
-    row = ctx.tx.execute(
-        sa.select(repositories.c.id).where(repositories.c.id == repository.id).with_for_update()
-    ).first()
+_LOCK = sa.select(*_COLUMNS).where(repositories.c.id == sa.bindparam("repository")).with_for_update()
+
+
+def lock(ctx: Context, repository: Repository) -> Repository:
+    """
+    Begin a write to a repository: alone until the transaction ends.
+
+    Returns it as it is now: between `enter` and here somebody may have changed
+    its settings. Raises `RepositoryNotFound` if it is gone.
+    """
+    row = ctx.tx.execute(_LOCK, {"repository": repository.id}).first()
     if row is None:
         raise RepositoryNotFound(name=repository.name, registry_id=repository.registry_id)
+    return _of_row(ctx, row)
 
 
 def create(
@@ -160,8 +171,8 @@ def create(
     tags: Sequence[Mapping[str, str]] = (),
 ) -> Repository:
     """Create a repository; raise `RepositoryAlreadyExists` if the name is taken. The caller has authorised it."""
-    checked = check_resource_tags(tags)
-    _check_filters(tag_mutability, mutability_filters)
+    checked = resource_tags.check(tags)
+    check_mutability(tag_mutability, mutability_filters)
     if checked:
         arn = repository_arn(ctx.region, ctx.registry_id, name)
         authorize(ctx, Need("ecr:TagResource", arn, request_tags=checked))
@@ -183,21 +194,8 @@ def create(
     return get(ctx, name)
 
 
-def check_resource_tags(tags: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Return resource tags as a mapping; raise `InvalidTagParameter` or `TooManyTags`."""
-    checked: dict[str, str] = {}
-    for tag in tags:
-        key, value = tag["Key"], tag["Value"]
-        fine = 1 <= len(key) <= _MAX_TAG_KEY and len(value) <= _MAX_TAG_VALUE
-        if not fine or key.lower().startswith("aws:") or key in checked:
-            raise InvalidTagParameter
-        checked[key] = value
-    if len(checked) > MAX_TAGS:
-        raise TooManyTags(limit=MAX_TAGS)
-    return checked
-
-
-def _check_filters(tag_mutability: str, filters: Sequence[str]) -> None:
+def check_mutability(tag_mutability: str, filters: Sequence[str]) -> None:
+    """Raise `InvalidParameter` unless there are exclusion filters exactly where the mode has exclusions."""
     excluding = tag_mutability.endswith("_WITH_EXCLUSION")
     name = "ImageTagMutabilityExclusionFilters"
     if filters and not excluding:
@@ -239,3 +237,29 @@ def set_policy(ctx: Context, repository: Repository, text: str | None) -> None:
     """Store or remove the text of the repository policy (validated by the caller)."""
     lock(ctx, repository)
     ctx.tx.execute(sa.update(repositories).where(repositories.c.id == repository.id).values(policy=text))
+
+
+def set_mutability(ctx: Context, repository: Repository, tag_mutability: str, filters: Sequence[str]) -> Repository:
+    """Replace mode and exclusion filters of the tags; what is pushed from now on is held to them."""
+    check_mutability(tag_mutability, filters)
+    lock(ctx, repository)
+    return _update(ctx, repository, tag_mutability=tag_mutability, mutability_filters=list(filters))
+
+
+def set_tags(ctx: Context, repository: Repository, tags: Sequence[Mapping[str, str]]) -> None:
+    """Add resource tags, replacing those of the same keys; raise `InvalidTagParameter` or `TooManyTags`."""
+    added = resource_tags.check(tags)
+    merged = {**lock(ctx, repository).tags, **added}
+    resource_tags.require_few(merged)
+    _update(ctx, repository, resource_tags=merged)
+
+
+def remove_tags(ctx: Context, repository: Repository, keys: Collection[str]) -> None:
+    """Remove resource tags; keys that are not there are no failure."""
+    kept = {key: value for key, value in lock(ctx, repository).tags.items() if key not in set(keys)}
+    _update(ctx, repository, resource_tags=kept)
+
+
+def _update(ctx: Context, repository: Repository, **values: Any) -> Repository:
+    ctx.tx.execute(sa.update(repositories).where(repositories.c.id == repository.id).values(values))
+    return get(ctx, repository.name)

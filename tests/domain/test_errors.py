@@ -11,7 +11,7 @@ import botocore.session
 import pytest
 
 from moorage.domain import errors
-from moorage.domain.errors import Failure, InvalidLayerPart, InvalidParameter
+from moorage.domain.errors import Failure, InvalidLayerPart, InvalidParameter, requests
 
 FAILURES: list[type[Failure]] = [
     value
@@ -127,7 +127,7 @@ def test_the_oci_code_is_the_specifications(kind: type[Failure]) -> None:
     assert failure.oci_status in OCI_CODES[failure.oci_code]
 
 
-@pytest.mark.parametrize("field", [*sorted(errors._OCI_CODE_OF_FIELD), "anything"])
+@pytest.mark.parametrize("field", [*sorted(requests._OCI_CODE_OF_FIELD), "anything"])
 def test_the_code_of_a_parameter_depends_on_it(field: str) -> None:
     """A parameter that breaks its constraint has a code of the specification, and its status, for each parameter."""
     failure = InvalidParameter(field, "must be good")

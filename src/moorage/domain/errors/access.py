@@ -1,0 +1,78 @@
+"""Who is asking and may they; and the users, groups, roles and policies that say so."""
+
+from __future__ import annotations
+
+from moorage.domain.errors.failure import Failure
+
+
+class Unauthenticated(
+    Failure, aws="MissingAuthenticationTokenException", oci=(401, "UNAUTHORIZED"), text="Missing Authentication Token"
+):
+    """No credential was given."""
+
+
+class InvalidCredential(
+    Failure,
+    aws="UnrecognizedClientException",
+    oci=(401, "UNAUTHORIZED"),
+    text="The security token included in the request is invalid.",
+):
+    """The access key, session token or password is not one of ours (or no longer is)."""
+
+
+class InvalidSignature(Failure, aws="InvalidSignatureException", oci=(401, "UNAUTHORIZED"), text="{reason}"):
+    """The request signature does not match, is too old, or covers too little."""
+
+
+class IncompleteSignature(Failure, aws="IncompleteSignatureException", oci=(401, "UNAUTHORIZED"), text="{reason}"):
+    """The Authorization header or the presigned query lacks a part, or a part is malformed."""
+
+
+class ExpiredCredential(
+    Failure,
+    aws="ExpiredTokenException",
+    oci=(403, "DENIED"),
+    text="Your authorization token has expired. Reauthenticate and try again.",
+):
+    """A token that was ours and is past its time."""
+
+
+class ExpiredSession(
+    Failure,
+    aws="ExpiredTokenException",
+    oci=(403, "DENIED"),
+    text="The security token included in the request is expired",
+):
+    """Temporary credentials past their time."""
+
+
+class InvalidIdentityToken(Failure, aws="InvalidIdentityToken", oci=(401, "UNAUTHORIZED"), text="{reason}"):
+    """A web identity token that its issuer did not sign, for us, now (STS)."""
+
+
+class AccessDenied(
+    Failure,
+    aws="AccessDeniedException",
+    oci=(403, "DENIED"),
+    text="User: {principal} is not authorized to perform: {action} on resource: {resource} {reason}",
+):
+    """Known, and not allowed. ``reason`` ends the sentence as AWS ends it."""
+
+
+class NoSuchEntity(Failure, aws="NoSuchEntityException", oci=(404, "UNSUPPORTED"), text="There is no {kind} {name}"):
+    """A user, group, policy, role or key that is not there (IAM's ``NoSuchEntity``)."""
+
+
+class EntityAlreadyExists(
+    Failure, aws="EntityAlreadyExistsException", oci=(409, "DENIED"), text="There is a {kind} {name} already"
+):
+    """A name that is taken (IAM's ``EntityAlreadyExists``)."""
+
+
+class MalformedPolicy(
+    Failure,
+    aws="MalformedPolicyDocumentException",
+    oci=(400, "UNSUPPORTED"),
+    text="The policy cannot be used: {reason}",
+):
+    """An identity policy that says what would not be enforced, or says it wrongly."""

@@ -23,6 +23,13 @@ from moorage.operations.layers import (
     initiate_layer_upload,
     upload_layer_part,
 )
+from moorage.operations.lifecycle import (
+    delete_lifecycle_policy,
+    get_lifecycle_policy,
+    get_lifecycle_policy_preview,
+    put_lifecycle_policy,
+    start_lifecycle_policy_preview,
+)
 from moorage.operations.policies import delete_repository_policy, get_repository_policy, set_repository_policy
 from moorage.operations.repositories import (
     create_repository,
@@ -39,19 +46,24 @@ OPERATIONS: tuple[Operation, ...] = (
     batch_get_image,
     complete_layer_upload,
     create_repository,
+    delete_lifecycle_policy,
     delete_repository,
     delete_repository_policy,
     describe_images,
     describe_repositories,
     get_authorization_token,
     get_download_url_for_layer,
+    get_lifecycle_policy,
+    get_lifecycle_policy_preview,
     get_repository_policy,
     initiate_layer_upload,
     list_images,
     list_tags_for_resource,
     put_image,
     put_image_tag_mutability,
+    put_lifecycle_policy,
     set_repository_policy,
+    start_lifecycle_policy_preview,
     tag_resource,
     untag_resource,
     upload_layer_part,

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -28,11 +28,11 @@ class Instant(sa.TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 (SQLAlchemy's signature)
         """Return what the database stores."""
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else (value - EPOCH) // _MICROSECOND
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy's signature)
         """Return what the program works with."""
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
+        return None if value is None else EPOCH + timedelta(microseconds=value)
 
 
 metadata = sa.MetaData(
@@ -235,4 +235,43 @@ uploads = sa.Table(
     sa.Index(None, "repository_id"),
     sa.Index(None, "touched_at"),
     comment="Layers on their way in.",
+)
+
+lifecycle_policies = sa.Table(
+    "lifecycle_policies",
+    metadata,
+    _repository_id(),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("evaluated_at", Instant, nullable=True),
+    sa.Column("due_at", Instant, nullable=False),
+    sa.Index(None, "due_at", "repository_id"),
+    comment="Which images have had their time, and when that is next looked at.",
+)
+
+lifecycle_previews = sa.Table(
+    "lifecycle_previews",
+    metadata,
+    _repository_id(),
+    sa.Column("id", sa.String(36), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("expiring", sa.Integer, nullable=False),
+    sa.Column("transitioning", sa.Integer, nullable=False),
+    comment="The last preview of a lifecycle policy, one a repository.",
+)
+
+lifecycle_results = sa.Table(
+    "lifecycle_results",
+    metadata,
+    _repository_id(),
+    sa.Column("preview_id", sa.String(36), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("digest", sa.String(135), nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("pushed_at", Instant, nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("action", sa.String(16), nullable=False),
+    sa.Column("storage_class", sa.String(16), nullable=False),
+    comment="What a preview found, in order.",
 )

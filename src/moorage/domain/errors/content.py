@@ -48,6 +48,38 @@ class RepositoryPolicyNotFound(
     """No policy is set on the repository."""
 
 
+class LifecyclePolicyNotFound(
+    Failure,
+    aws="LifecyclePolicyNotFoundException",
+    oci=(404, "UNSUPPORTED"),
+    text=(
+        "Lifecycle policy does not exist for the repository with name '{name}' in the registry with id '{registry_id}'"
+    ),
+):
+    """No lifecycle policy is set on the repository."""
+
+
+class LifecyclePolicyPreviewNotFound(
+    Failure,
+    aws="LifecyclePolicyPreviewNotFoundException",
+    oci=(404, "UNSUPPORTED"),
+    text=(
+        "There is no lifecycle policy preview for the repository with name '{name}' "
+        "in the registry with id '{registry_id}'"
+    ),
+):
+    """No preview was started for the repository."""
+
+
+class LifecyclePolicyPreviewInProgress(
+    Failure,
+    aws="LifecyclePolicyPreviewInProgressException",
+    oci=(400, "UNSUPPORTED"),
+    text="The previous lifecycle policy preview request has not completed. Please try again later.",
+):
+    """A preview is being computed."""
+
+
 class ImageNotFound(
     Failure,
     aws="ImageNotFoundException",

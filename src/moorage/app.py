@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import uuid
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,7 +19,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from moorage import installation, proxies
+from moorage import draining, installation, proxies
 from moorage.aws import door as aws
 from moorage.aws.request import AwsRequest
 from moorage.aws.sigv4 import SignedRequest
@@ -26,6 +27,8 @@ from moorage.config import Settings, SettingsError
 from moorage.drivers.disk import DiskStore
 from moorage.drivers.fetch import fetch
 from moorage.drivers.sqlite import SqliteDatabase
+from moorage.jobs.runner import Runner
+from moorage.jobs.table import JOBS
 from moorage.oci.door import facts_of, not_found
 from moorage.oci.routes import routes
 from moorage.registry.core import Registry
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_JOBS_END: Final = 20.0
+"""Seconds that a job has to stop in when its process ends."""
 
 
 def prepare(settings: Settings) -> None:
@@ -87,7 +93,10 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        runner = _start_jobs(opened)
         yield
+        runner.stop()
+        await opened.perform(partial(runner.join, _JOBS_END))
         opened.close()
 
     async def at_aws_door(request: Request) -> Response:
@@ -110,6 +119,15 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     # A slash too many is not worth a redirect: it would lose the request's body.
     app.router.redirect_slashes = False
     return proxies.believing(_with_request_ids(app), opened.settings.proxies)
+
+
+def _start_jobs(registry: Registry) -> Runner:
+    runner = Runner(registry, JOBS, poll=registry.settings.jobs_poll_seconds)
+    # At the signal, and not once the last request has ended.
+    draining.when_begun(runner.stop)
+    if registry.settings.jobs:
+        runner.start()
+    return runner
 
 
 def answer_in_process(

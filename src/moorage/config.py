@@ -97,6 +97,12 @@ class Settings:
     upload_expiry_hours: int = 24
     """Hours after which an upload that nobody continued is forgotten."""
 
+    jobs: bool = True
+    """Run the registry's own work (expired uploads and the like) in the background. Any node may, one should."""
+
+    jobs_poll_seconds: int = 5
+    """About how often a worker looks for jobs that are due, in seconds."""
+
     def __post_init__(self) -> None:
         """Refuse what cannot work, naming the setting."""
         checks = {
@@ -105,6 +111,7 @@ class Settings:
             "port must be between 1 and 65535": 1 <= self.port <= 65535,  # noqa: PLR2004 (TCP)
             "workers must be at least 1": self.workers >= 1,
             "upload_expiry_hours must be at least 1": self.upload_expiry_hours >= 1,
+            "jobs_poll_seconds must be at least 1": self.jobs_poll_seconds >= 1,
             "log_level must be debug, info, warning or error": self.log_level in {"debug", "info", "warning", "error"},
             "dev accepts any credentials, so host must be a loopback address": not self.dev or self.host in LOOPBACK,
             "domain must be a host name in lower case": self.domain is None or _DOMAIN_RE.fullmatch(self.domain),
@@ -197,7 +204,7 @@ def variable(name: str) -> str:
     return f"MOORAGE_{name.upper()}"
 
 
-_BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
+_BOOLS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off", ""), False)
 
 
 def _convert(field: dataclasses.Field[Any], value: Any) -> Any:

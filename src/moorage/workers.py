@@ -26,7 +26,7 @@ from granian.log import LogLevels
 from granian.net import SocketSpec  # type: ignore[attr-defined]  # (imported there under this name)
 from granian.server import MPServer
 
-from moorage import logs
+from moorage import draining, logs
 from moorage.config import SettingsError
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ def _stop_once(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
     def stop() -> None:
         if not told.is_set():
             told.set()
+            draining.begin()
             event.set()
 
     for sign in (signal.SIGINT, signal.SIGTERM):

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from moorage import __version__
-from moorage.cli import group, key, oidc, policy, role, user
+from moorage.cli import group, jobs, key, oidc, policy, role, user
 from moorage.cli.env import env
 from moorage.cli.serve import serve
 
@@ -26,6 +26,7 @@ app.add_typer(key.app, name="key")
 app.add_typer(policy.app, name="policy")
 app.add_typer(role.app, name="role")
 app.add_typer(oidc.app, name="oidc")
+app.add_typer(jobs.app, name="jobs")
 
 
 def _show_version(wanted: bool) -> None:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from moorage.registry.core import Context
+    from moorage.registry.core import Context, Registry
 
-__all__ = ["Account", "Data", "writing"]
+__all__ = ["Account", "Data", "opened", "writing"]
 
 Account = Annotated[
     str | None,
@@ -29,8 +29,8 @@ Account = Annotated[
 
 
 @contextmanager
-def writing(data: Path | None, account_id: str | None) -> Iterator[Context]:
-    """Open a transaction as the account's root; whatever is refused ends the command with its message."""
+def opened(data: Path | None, account_id: str | None = None) -> Iterator[Registry]:
+    """Open the installation of a data folder; whatever is refused ends the command with its message."""
     from moorage import app  # noqa: PLC0415 (half a second, that only commands which open a registry should take)
 
     given: dict[str, Any] = {"data": data, "account_id": account_id}
@@ -39,11 +39,18 @@ def writing(data: Path | None, account_id: str | None) -> Iterator[Context]:
         settings = dataclasses.replace(settings, account_id=serving.account_id, region=serving.region)
     app.prepare(settings)
     registry = app.open_registry(settings)
-    account = settings.account_id
     try:
-        with registry.write(Identity(root_principal(account), "cli", account, settings.region)) as ctx:
-            yield ctx
+        yield registry
     except Failure as failure:
         fail(failure.message)
     finally:
         registry.close()
+
+
+@contextmanager
+def writing(data: Path | None, account_id: str | None) -> Iterator[Context]:
+    """Open a transaction as the account's root; whatever is refused ends the command with its message."""
+    with opened(data, account_id) as registry:
+        account, region = registry.settings.account_id, registry.settings.region
+        with registry.write(Identity(root_principal(account), "cli", account, region)) as ctx:
+            yield ctx

@@ -38,6 +38,9 @@ def serve(
     sparse_manifests: Annotated[
         bool | None, typer.Option("--sparse-manifests", help="Accept manifests whose content is not here.")
     ] = None,
+    jobs: Annotated[
+        bool | None, typer.Option("--jobs/--no-jobs", help="Do the registry's own work here. [default: --jobs]")
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]")] = None,
 ) -> None:
     """

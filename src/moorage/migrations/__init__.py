@@ -7,7 +7,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The revision that this version of Moorage works with (a test holds it to Alembic's own answer)."""
 
 

@@ -20,7 +20,7 @@ from moorage.domain.errors import (
     Unauthenticated,
 )
 from moorage.domain.names import is_region, is_registry_id
-from moorage.domain.policies import Request, decide
+from moorage.domain.policies import Principal, Request, decide
 from moorage.registry import identities, sessions
 from moorage.registry.secrets import Expired, Forged
 
@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from moorage.domain.policies import Policy, Principal
+    from moorage.domain.policies import Policy
     from moorage.registry.core import Context, Registry
     from moorage.registry.identities import KeyHolder
 
 TOKEN_LIFETIME: Final = timedelta(hours=12)
 USERNAME: Final = "AWS"
+SYSTEM: Final = Principal(arn="SYSTEM", account="", user_id="SYSTEM")
+"""Who jobs work as. No policy can name it, so `authorize` allows it nothing: jobs call what needs no permission."""
 
 
 @dataclass(frozen=True, slots=True)

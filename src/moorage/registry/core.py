@@ -20,7 +20,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from moorage import logs
-from moorage.registry.auth import Identity, authenticate
+from moorage.registry.auth import SYSTEM, Identity, authenticate
 from moorage.registry.hashing import HashStates
 from moorage.registry.webidentity import KeyCache
 
@@ -163,6 +163,10 @@ class Registry:
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="moorage")
+
+    def system(self, registry_id: str | None = None, region: str | None = None) -> Identity:
+        """Return the identity that jobs work as, at a registry of any account (by default, of the installation's)."""
+        return Identity(SYSTEM, "system", registry_id or self.settings.account_id, region or self.settings.region)
 
     def close(self) -> None:
         """Finish running units and let go of files and connections."""

@@ -275,3 +275,24 @@ lifecycle_results = sa.Table(
     sa.Column("storage_class", sa.String(16), nullable=False),
     comment="What a preview found, in order.",
 )
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("argument", sa.String(512), primary_key=True),
+    sa.Column("next_run_at", Instant, nullable=False),
+    sa.Column("again", sa.Boolean, nullable=False),
+    sa.Column("leased_by", sa.String(128), nullable=True),
+    sa.Column("leased_until", Instant, nullable=True),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("progress", sa.JSON(none_as_null=True), nullable=True),
+    sa.Column("cursor", sa.JSON(none_as_null=True), nullable=True),
+    sa.Column("started_at", Instant, nullable=True),
+    sa.Column("finished_at", Instant, nullable=True),
+    sa.Column("succeeded_at", Instant, nullable=True),
+    sa.Column("outcome", sa.String(16), nullable=True),
+    sa.Column("error", sa.Text, nullable=True),
+    sa.Index(None, "next_run_at"),
+    comment="Work that no request waits for: when it is due, who has it, how far it is, what came of it.",
+)

@@ -1,0 +1,18 @@
+"""All jobs, in one table."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from moorage.jobs.uploads import expire_uploads
+from moorage.jobs.work import Job
+
+JOBS: Final[tuple[Job, ...]] = (
+    Job("expire-uploads", expire_uploads, timedelta(hours=1), "Forget uploads that nobody continued in time."),
+)
+
+
+def find(name: str) -> Job | None:
+    """Return the job of that name."""
+    return next((job for job in JOBS if job.name == name), None)

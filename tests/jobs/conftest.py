@@ -1,0 +1,45 @@
+"""Fixtures of the tests of jobs: a registry whose clock the test moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.registry.kit import Bench
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass
+class Clock:
+    """A clock that stands until it is moved."""
+
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __call__(self) -> datetime:
+        """Return the time."""
+        return self.now
+
+    def move(self, **by: float) -> datetime:
+        """Move on, and return the time then."""
+        self.now += timedelta(**by)
+        return self.now
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A registry with a repository."""
+    with Bench.opened(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def clock(bench: Bench) -> Clock:
+    """The registry's clock."""
+    bench.registry.clock = clock = Clock()
+    return clock

@@ -91,6 +91,9 @@ class Settings:
     sparse_manifests: bool = False
     """Accept manifests whose layers or images are not here (sparse indexes, mirrors of parts)."""
 
+    registry_policy_scope: str = "V2"
+    """``V1``: registry policies decide about replication, caching and creation alone, as in old accounts of ECR."""
+
     log_level: str = "info"
     """``debug``, ``info``, ``warning`` or ``error``."""
 
@@ -118,6 +121,7 @@ class Settings:
             "public_url must begin with http:// or https://": self.public_url is None
             or self.public_url.startswith(("http://", "https://")),
             "tls_cert and tls_key go together": (self.tls_cert is None) == (self.tls_key is None),
+            "registry_policy_scope must be V1 or V2": self.registry_policy_scope in {"V1", "V2"},
             "tls must be self-signed": self.tls in {None, SELF_SIGNED},
             "tls and tls_cert exclude each other": self.tls is None or self.tls_cert is None,
         }

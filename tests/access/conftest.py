@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.access.kit import moorage
+from tests.access.kit import OTHER_ACCOUNT, moorage
 
 if TYPE_CHECKING:
     from tests.servers import Server
@@ -18,4 +18,12 @@ def user(server: Server) -> str:
     """A user who may do nothing yet."""
     name = f"user-{uuid.uuid4().hex[:8]}"
     moorage(server, "user", "create", name)
+    return name
+
+
+@pytest.fixture
+def stranger(server: Server) -> str:
+    """A user of another account, who may do nothing yet."""
+    name = f"stranger-{uuid.uuid4().hex[:8]}"
+    moorage(server, "user", "create", name, account=OTHER_ACCOUNT)
     return name

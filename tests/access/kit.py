@@ -20,21 +20,25 @@ READ_ONLY = "AmazonEC2ContainerRegistryReadOnly"
 POWER_USER = "AmazonEC2ContainerRegistryPowerUser"
 
 
-def attempt(server: Server, *arguments: str, text: str | None = None) -> Result:
+OTHER_ACCOUNT = "210987654321"
+"""Another account of the same installation."""
+
+
+def attempt(server: Server, *arguments: str, text: str | None = None, account: str = ACCOUNT) -> Result:
     """Run a command over the server's data folder, in this process: starting Python each time takes longer."""
-    return CliRunner().invoke(app, [*arguments, "--data", str(server.data), "--account-id", ACCOUNT], input=text)
+    return CliRunner().invoke(app, [*arguments, "--data", str(server.data), "--account-id", account], input=text)
 
 
-def moorage(server: Server, *arguments: str, text: str | None = None) -> str:
+def moorage(server: Server, *arguments: str, text: str | None = None, account: str = ACCOUNT) -> str:
     """Run a command that must work; return what it printed."""
-    done = attempt(server, *arguments, text=text)
+    done = attempt(server, *arguments, text=text, account=account)
     assert done.exit_code == 0, done.output
     return done.stdout
 
 
-def credentials(server: Server, user: str) -> dict[str, str]:
+def credentials(server: Server, user: str, account: str = ACCOUNT) -> dict[str, str]:
     """Make a key for a user; return it as a client takes it."""
-    key = json.loads(moorage(server, "key", "create", user, "--json"))
+    key = json.loads(moorage(server, "key", "create", user, "--json", account=account))
     return {"aws_access_key_id": key["accessKeyId"], "aws_secret_access_key": key["secretAccessKey"]}
 
 

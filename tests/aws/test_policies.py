@@ -41,6 +41,14 @@ def set_policy(client: Any, repository: str, text: str, **more: Any) -> Any:
     return client.set_repository_policy(repositoryName=repository, policyText=text, **more)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def named(server: Server) -> None:
+    """Whom the policies here name: another account, with a user, and a role."""
+    kit.moorage(server, "user", "create", "nobody", account=kit.OTHER_ACCOUNT)
+    trust = {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "sts:AssumeRole"}
+    kit.moorage(server, "role", "create", "ci", "--trust", "-", text=policy(trust))
+
+
 # --- Set, read, removed ----------------------------------------------------------
 
 
@@ -83,7 +91,7 @@ VALID = {
     "one statement": json.dumps({"Version": "2012-10-17", "Statement": READ}),
     "an id": policy(READ, Id="mine"),
     "a statement twice": policy(READ, READ),
-    "an account": policy(READ | {"Principal": {"AWS": "210987654321"}}),
+    "an account": policy(READ | {"Principal": {"AWS": kit.OTHER_ACCOUNT}}),
     "several principals": policy(READ | {"Principal": {"AWS": [ROOT, f"arn:aws:iam::{ACCOUNT}:role/ci"]}}),
     "everybody": policy(READ | {"Principal": {"AWS": "*"}}),
     "a service": policy(READ | {"Principal": {"Service": "codebuild.amazonaws.com"}}),
@@ -301,7 +309,7 @@ def test_root_is_never_locked_out(stage: Stage) -> None:
 
 def test_an_allow_takes_nothing_away(stage: Stage) -> None:
     """A policy that allows somebody else something does not narrow what root may do."""
-    set_policy(stage.client, stage.repository, policy(READ | {"Principal": {"AWS": "210987654321"}}))
+    set_policy(stage.client, stage.repository, policy(READ | {"Principal": {"AWS": kit.OTHER_ACCOUNT}}))
     assert stage.aws("list_images") is None
     assert stage.docker("GET", "tags/list") is None
 

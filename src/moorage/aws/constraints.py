@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.aws.faults import Broken
-from moorage.aws.patches import ENUM_ORDER, NUL_PATTERN, PATTERNS
+from moorage.aws.patches import ENUM_ORDER, NUL_PATTERN, OWN_LENGTH, PATTERNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sized
@@ -24,7 +24,7 @@ Shape: TypeAlias = "Mapping[str, Any]"
 
 def text_checks(name: str, shape: Shape) -> tuple[Check, ...]:
     """Return the checks on a string of that shape, in the order in which they are reported."""
-    checks = [*length_checks(shape)]
+    checks = [] if name in OWN_LENGTH else [*length_checks(shape)]
     if "pattern" in shape:
         checks.append(_pattern(name, shape["pattern"]))
     if "enum" in shape:

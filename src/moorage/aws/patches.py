@@ -21,6 +21,9 @@ ENUM_ORDER: Final = {
 }
 """Shape -> the order in which ECR lists its values; the model's is another."""
 
+OWN_LENGTH: Final = frozenset({"RegistryPolicyText"})
+"""Shapes whose length the operation checks: ECR says the same of a policy that is too long and of one that is wrong."""
+
 FIELDS: Final = {
     "policyText": "PolicyText",
     "lifecyclePolicyText": "LifecyclePolicyText",

@@ -134,8 +134,14 @@ def _asked(question: policies.Request, role: Role | None, caller: Identity | Non
     if role is None:
         return None
     own = caller.policies if caller else ()
-    limit = caller.limit if caller else None
-    return policies.assume(question, owner=role.account_id, trust=role.trust, identity=own, session=limit)
+    return policies.assume(
+        question,
+        owner=role.account_id,
+        trust=role.trust,
+        identity=own,
+        session=caller.limit if caller else None,
+        boundary=caller.boundary if caller else None,
+    )
 
 
 def _require(question: policies.Request, decision: Decision | None) -> None:

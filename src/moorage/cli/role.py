@@ -43,7 +43,7 @@ def list_(data: Data = None, account_id: Account = None, *, as_json: Json = Fals
     """List the roles."""
     with writing(data, account_id) as ctx:
         rows = roles.list_roles(ctx)
-    show(rows, ["name", "maxSession", "policies"], as_json=as_json)
+    show(rows, ["name", "maxSession", "policies", "boundary"], as_json=as_json)
 
 
 @app.command()
@@ -68,3 +68,20 @@ def detach(name: Name, policy: Policy, data: Data = None, account_id: Account = 
     with writing(data, account_id) as ctx:
         identities.detach(ctx, ROLE, EntityName.parse(name), policy)
     typer.echo(f"{policy} detached from role {name}")
+
+
+@app.command()
+def boundary(
+    name: Name,
+    policy: Annotated[str | None, typer.Argument(help="A built-in policy, or one of the account's own.")] = None,
+    data: Data = None,
+    account_id: Account = None,
+    *,
+    none: Annotated[bool, typer.Option("--none", help="Take the boundary away.")] = False,
+) -> None:
+    """Set the permissions boundary: what it does not allow, the role's own policies cannot."""
+    if none == (policy is not None):
+        raise typer.BadParameter("give either a policy or --none")
+    with writing(data, account_id) as ctx:
+        identities.set_boundary(ctx, ROLE, EntityName.parse(name), policy)
+    typer.echo(f"role {name} has " + (f"the boundary {policy}" if policy else "no boundary"))

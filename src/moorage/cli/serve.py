@@ -41,6 +41,9 @@ def serve(
     jobs: Annotated[
         bool | None, typer.Option("--jobs/--no-jobs", help="Do the registry's own work here. [default: --jobs]")
     ] = None,
+    registry_policy_scope: Annotated[
+        str | None, typer.Option(help="V1: registry policies as in old accounts of ECR. [default: V2]")
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]")] = None,
 ) -> None:
     """

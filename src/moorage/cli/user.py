@@ -30,7 +30,7 @@ def list_(data: Data = None, account_id: Account = None, *, as_json: Json = Fals
     """List the users."""
     with writing(data, account_id) as ctx:
         rows = identities.list_users(ctx)
-    show(rows, ["name", "groups", "policies"], as_json=as_json)
+    show(rows, ["name", "groups", "policies", "boundary"], as_json=as_json)
 
 
 @app.command()
@@ -55,3 +55,20 @@ def detach(name: Name, policy: Policy, data: Data = None, account_id: Account = 
     with writing(data, account_id) as ctx:
         identities.detach(ctx, USER, EntityName.parse(name), policy)
     typer.echo(f"{policy} detached from user {name}")
+
+
+@app.command()
+def boundary(
+    name: Name,
+    policy: Annotated[str | None, typer.Argument(help="A built-in policy, or one of the account's own.")] = None,
+    data: Data = None,
+    account_id: Account = None,
+    *,
+    none: Annotated[bool, typer.Option("--none", help="Take the boundary away.")] = False,
+) -> None:
+    """Set the permissions boundary: what it does not allow, the user's own policies cannot."""
+    if none == (policy is not None):
+        raise typer.BadParameter("give either a policy or --none")
+    with writing(data, account_id) as ctx:
+        identities.set_boundary(ctx, USER, EntityName.parse(name), policy)
+    typer.echo(f"user {name} has " + (f"the boundary {policy}" if policy else "no boundary"))

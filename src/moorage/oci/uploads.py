@@ -12,7 +12,7 @@ from starlette.responses import Response
 from moorage import bodies
 from moorage.domain.errors import AccessDenied, InvalidParameter, RepositoryNotFound
 from moorage.domain.names import Digest, RepositoryName
-from moorage.registry import layers, repositories, uploads
+from moorage.registry import layers, registries, repositories, uploads
 
 if TYPE_CHECKING:
     from moorage.oci.door import Call, Stream
@@ -65,6 +65,8 @@ def _open(stream: Stream) -> tuple[Call, uploads.Upload | Digest]:
 
 def _mount(call: Call, digest: str, source: str | None) -> Digest | None:
     """Link a blob that the caller may read elsewhere in the registry; None where that cannot be."""
+    if not registries.blob_mounting(call.ctx):
+        return None
     names = [source] if source else layers.holders(call.ctx, digest, limit=_MOUNT_SOURCES)
     for name in names:
         try:

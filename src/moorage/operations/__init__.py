@@ -8,6 +8,7 @@ The console and commands call the same functions through `invoke`.
 
 from __future__ import annotations
 
+from moorage.operations.account_settings import get_account_setting, put_account_setting
 from moorage.operations.framework import Mode, Operation, invoke
 from moorage.operations.images import (
     batch_delete_image,
@@ -30,7 +31,14 @@ from moorage.operations.lifecycle import (
     put_lifecycle_policy,
     start_lifecycle_policy_preview,
 )
-from moorage.operations.policies import delete_repository_policy, get_repository_policy, set_repository_policy
+from moorage.operations.policies import (
+    delete_registry_policy,
+    delete_repository_policy,
+    get_registry_policy,
+    get_repository_policy,
+    put_registry_policy,
+    set_repository_policy,
+)
 from moorage.operations.repositories import (
     create_repository,
     delete_repository,
@@ -47,21 +55,26 @@ OPERATIONS: tuple[Operation, ...] = (
     complete_layer_upload,
     create_repository,
     delete_lifecycle_policy,
+    delete_registry_policy,
     delete_repository,
     delete_repository_policy,
     describe_images,
     describe_repositories,
+    get_account_setting,
     get_authorization_token,
     get_download_url_for_layer,
     get_lifecycle_policy,
     get_lifecycle_policy_preview,
+    get_registry_policy,
     get_repository_policy,
     initiate_layer_upload,
     list_images,
     list_tags_for_resource,
+    put_account_setting,
     put_image,
     put_image_tag_mutability,
     put_lifecycle_policy,
+    put_registry_policy,
     set_repository_policy,
     start_lifecycle_policy_preview,
     tag_resource,

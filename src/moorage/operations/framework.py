@@ -92,6 +92,11 @@ def on_registry(action: str, needs: Needs, mode: Mode = Mode.READ) -> Callable[[
     return declare
 
 
+def registry_wide(action: str) -> Needs:
+    """Return the needs of an operation that is about no resource in particular: its action on ``*``."""
+    return lambda _ctx, _given: [Need(action, "*")]
+
+
 def invoke(
     registry: Registry,
     operation: Operation,

@@ -1,13 +1,13 @@
-"""Repository policies: set, read, removed. Their effect is in ``moorage.registry.auth.authorize``."""
+"""Policies of repositories and of the registry: set, read, removed. Their effect is in `authorize`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from moorage.domain import policies
-from moorage.domain.errors import AccessDenied, InvalidParameter, RepositoryPolicyNotFound
-from moorage.operations.framework import Mode, on_repository
-from moorage.registry import repositories
+from moorage.domain.errors import AccessDenied, InvalidParameter, RegistryPolicyNotFound, RepositoryPolicyNotFound
+from moorage.operations.framework import Mode, on_registry, on_repository, registry_wide
+from moorage.registry import known, registries, repositories
 from moorage.registry.auth import Need, authorize
 
 if TYPE_CHECKING:
@@ -20,14 +20,22 @@ def set_repository_policy(
     ctx: Context, repository: Repository, *, policy_text: str, force: bool = False
 ) -> dict[str, Any]:
     """Set the policy of a repository; it takes effect at once (SetRepositoryPolicy)."""
-    try:
-        policy = policies.parse(policy_text, policies.Kind.REPOSITORY)
-    except policies.PolicyError:
-        raise InvalidParameter("PolicyText", "Invalid repository policy provided") from None
+    policy = _checked(ctx, policy_text, policies.Kind.REPOSITORY)
     if not force:
         _refuse_lock_out(ctx, repository, policy)
     repositories.set_policy(ctx, repository, policy_text)
     return _shape(repository, policy_text)
+
+
+def _checked(ctx: Context, text: str, kind: policies.Kind) -> policies.Policy:
+    """Return a policy of a resource, compiled; refuse one that is malformed, or that names who is not there."""
+    try:
+        policy = policies.parse(text, kind)
+    except policies.PolicyError:
+        raise InvalidParameter("PolicyText", f"Invalid {kind.value} provided") from None
+    if not all(known.principal(ctx, named) for named in policies.principals(policy)):
+        raise InvalidParameter("PolicyText", "Principal not found")
+    return policy
 
 
 def _refuse_lock_out(ctx: Context, repository: Repository, policy: policies.Policy) -> None:
@@ -63,3 +71,31 @@ def _text(repository: Repository) -> str:
 
 def _shape(repository: Repository, text: str) -> dict[str, Any]:
     return {"registryId": repository.registry_id, "repositoryName": repository.name, "policyText": text}
+
+
+@on_registry("ecr:PutRegistryPolicy", registry_wide("ecr:PutRegistryPolicy"), Mode.WRITE)
+def put_registry_policy(ctx: Context, *, policy_text: str) -> dict[str, Any]:
+    """Set the policy of the registry, for all its repositories, those to come too (PutRegistryPolicy)."""
+    policy = _checked(ctx, policy_text, policies.Kind.REGISTRY)
+    narrow = registries.rules(ctx).scope == registries.NARROW
+    if narrow and not policies.only_about(policy, registries.NARROW_ACTIONS):
+        raise InvalidParameter("PolicyText", "Invalid registry policy provided")
+    registries.put(ctx, policy=policy_text)
+    return {"registryId": ctx.registry_id, "policyText": policy_text}
+
+
+@on_registry("ecr:GetRegistryPolicy", registry_wide("ecr:GetRegistryPolicy"))
+def get_registry_policy(ctx: Context) -> dict[str, Any]:
+    """Return the text of the registry's policy, as it was set (GetRegistryPolicy)."""
+    text = registries.rules(ctx).text
+    if text is None:
+        raise RegistryPolicyNotFound(registry_id=ctx.registry_id)
+    return {"registryId": ctx.registry_id, "policyText": text}
+
+
+@on_registry("ecr:DeleteRegistryPolicy", registry_wide("ecr:DeleteRegistryPolicy"), Mode.WRITE)
+def delete_registry_policy(ctx: Context) -> dict[str, Any]:
+    """Remove the policy of the registry and return its text (DeleteRegistryPolicy)."""
+    removed = get_registry_policy.function(ctx)
+    registries.put(ctx, policy=None)
+    return removed

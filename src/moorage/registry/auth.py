@@ -21,7 +21,7 @@ from moorage.domain.errors import (
 )
 from moorage.domain.names import is_region, is_registry_id
 from moorage.domain.policies import Principal, Request, decide
-from moorage.registry import identities, sessions
+from moorage.registry import identities, registries, sessions
 from moorage.registry.secrets import Expired, Forged
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from moorage.domain.policies import Policy
     from moorage.registry.core import Context, Registry
     from moorage.registry.identities import KeyHolder
+    from moorage.registry.registries import Rules
 
 TOKEN_LIFETIME: Final = timedelta(hours=12)
 USERNAME: Final = "AWS"
@@ -86,6 +87,8 @@ class Identity:
     region: str
     policies: tuple[Policy, ...] = ()
     """The caller's identity policies; root has none."""
+    boundary: Policy | None = None
+    """The permissions boundary of the caller's user or role."""
     limit: Policy | None = None
     """The session policy, if the caller is a session that has one."""
     session: Mapping[str, Any] | None = None
@@ -185,7 +188,16 @@ def _identity_of_session(
     standing = sessions.standing(tx, claims, now)
     if standing is None or not is_registry_id(registry_id) or not is_region(region):
         raise InvalidCredential
-    return Identity(standing.principal, "", registry_id, region, standing.policies, standing.limit, claims)
+    return Identity(
+        standing.principal,
+        "",
+        registry_id,
+        region,
+        policies=standing.policies,
+        boundary=standing.boundary,
+        limit=standing.limit,
+        session=claims,
+    )
 
 
 def token_claims(identity: Identity) -> dict[str, Any]:
@@ -196,7 +208,8 @@ def token_claims(identity: Identity) -> dict[str, Any]:
 
 
 def _identity(tx: sa.Connection, holder: KeyHolder, key: str, registry_id: str, region: str) -> Identity:
-    return Identity(holder.principal, key, registry_id, region, identities.policies_of(tx, holder.principal))
+    attached = identities.policies_of(tx, holder.principal)
+    return Identity(holder.principal, key, registry_id, region, policies=attached, boundary=holder.boundary)
 
 
 class AuthorizationToken(NamedTuple):
@@ -226,6 +239,8 @@ class Need(NamedTuple):
     """The resource's own tags."""
     request_tags: Mapping[str, str | None] | None = None
     """The tags that the request would give the resource; None for one that it would take away."""
+    rules: Rules | None = None
+    """The rules of the registry, where they have been read already; else `authorize` reads them."""
 
 
 def authorize(ctx: Context, *needs: Need) -> None:
@@ -242,12 +257,21 @@ def authorize(ctx: Context, *needs: Need) -> None:
             owner=ctx.registry_id,
             identity=ctx.identity.policies,
             repository=need.policy,
+            registry=_registry_policy(ctx, need),
             session=ctx.identity.limit,
+            boundary=ctx.identity.boundary,
         )
         if not decision.allowed:
             raise AccessDenied(
                 principal=ctx.principal.arn, action=need.action, resource=need.resource, reason=decision.reason
             )
+
+
+def _registry_policy(ctx: Context, need: Need) -> Policy | None:
+    # Never asked about logins, which are as frequent as pulls: see `decide`.
+    if need.action == "ecr:GetAuthorizationToken":
+        return None
+    return (need.rules or registries.rules(ctx)).policy_for(need.action)
 
 
 def _conditions(ctx: Context, need: Need) -> dict[str, str | Sequence[str]]:

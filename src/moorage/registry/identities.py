@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from moorage.domain import policies
 from moorage.domain.errors import EntityAlreadyExists, MalformedPolicy, NoSuchEntity
 from moorage.domain.managed import MANAGED
+from moorage.registry import boundaries
 from moorage.registry.tables import access_keys, attachments, groups, memberships, roles, users
 from moorage.registry.tables import policies as policies_table
 from moorage.registry.upsert import insert_if_absent, insert_or_update
@@ -56,6 +57,7 @@ class KeyHolder:
 
     principal: policies.Principal
     secret: bytes
+    boundary: policies.Policy | None = None
 
 
 def root_principal(account: str) -> policies.Principal:
@@ -71,13 +73,22 @@ def user_arn(account: str, name: str) -> str:
 # --- The caller behind a key ---------------------------------------------------------
 
 _KEY = (
-    sa.select(access_keys.c.account_id, access_keys.c.user_name, access_keys.c.secret, users.c.user_id, users.c.tags)
+    sa.select(
+        access_keys.c.account_id,
+        access_keys.c.user_name,
+        access_keys.c.secret,
+        users.c.user_id,
+        users.c.tags,
+        users.c.boundary,
+        policies_table.c.document.label("boundary_document"),
+    )
     .join_from(
         access_keys,
         users,
         sa.and_(users.c.account_id == access_keys.c.account_id, users.c.name == access_keys.c.user_name),
         isouter=True,
     )
+    .join(policies_table, boundaries.of(users), isouter=True)
     .where(
         access_keys.c.id == sa.bindparam("key"),
         access_keys.c.active,
@@ -103,7 +114,7 @@ def holder(tx: sa.Connection, access_key_id: str, now: datetime) -> KeyHolder | 
         name=row.user_name,
         tags=row.tags,
     )
-    return KeyHolder(principal, row.secret)
+    return KeyHolder(principal, row.secret, boundaries.compiled(row.boundary, row.boundary_document))
 
 
 _IN_GROUPS = sa.select(memberships.c.group_name).where(
@@ -180,7 +191,9 @@ def put_policy(ctx: Context, name: EntityName, document: str) -> None:
 
 
 def delete(ctx: Context, kind: str, name: EntityName) -> None:
-    """Delete a user (with its keys), a group, a role or a policy, and what is attached; raise `NoSuchEntity`."""
+    """Delete a user and its keys, a group, a role or an unused policy, and what is attached; raise `NoSuchEntity`."""
+    if kind == "policy":
+        boundaries.require_unused(ctx, name)
     table = _TABLES[kind]
     gone = ctx.tx.execute(sa.delete(table).where(table.c.account_id == ctx.registry_id, table.c.name == name))
     if gone.rowcount != 1:
@@ -191,6 +204,16 @@ def delete(ctx: Context, kind: str, name: EntityName) -> None:
         else sa.and_(attachments.c.kind == kind, attachments.c.name == name)
     )
     ctx.tx.execute(sa.delete(attachments).where(attachments.c.account_id == ctx.registry_id, named))
+
+
+def set_boundary(ctx: Context, kind: str, name: EntityName, policy: str | None) -> None:
+    """Give a user or role a permissions boundary, or take it away; raise `NoSuchEntity`."""
+    _require(ctx, kind, name)
+    if policy is not None and policy not in MANAGED:
+        _require(ctx, "policy", policy)
+    table = _TABLES[kind]
+    held = sa.and_(table.c.account_id == ctx.registry_id, table.c.name == name)
+    ctx.tx.execute(sa.update(table).where(held).values(boundary=policy))
 
 
 def add_to_group(ctx: Context, group: EntityName, user: EntityName) -> None:
@@ -326,6 +349,7 @@ def list_users(ctx: Context) -> Sequence[dict[str, Any]]:
             "arn": user_arn(ctx.registry_id, row.name),
             "groups": _names(ctx, memberships.c.group_name, memberships.c.user_name == row.name),
             "policies": _attached(ctx, USER, row.name),
+            "boundary": row.boundary,
         }
         for row in rows.all()
     ]

@@ -19,13 +19,15 @@ from moorage.domain.errors import (
 from moorage.domain.names import RepositoryName, repository_arn
 from moorage.registry import paging, resource_tags
 from moorage.registry.auth import Need, authorize
-from moorage.registry.tables import manifests, repositories, uploads
+from moorage.registry.registries import RULES, rules_of
+from moorage.registry.tables import manifests, registries, repositories, uploads
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from moorage.registry.core import Context
+    from moorage.registry.registries import Rules
 
 MUTABLE: Final = "MUTABLE"
 IMMUTABLE: Final = "IMMUTABLE"
@@ -44,6 +46,8 @@ class Repository:
     mutability_filters: tuple[str, ...]
     tags: Mapping[str, str]
     policy_text: str | None
+    rules: Rules | None = None
+    """The rules of its registry, where they were read with it."""
 
     @property
     def arn(self) -> str:
@@ -73,7 +77,18 @@ _COLUMNS = (
 _OF_REGISTRY = sa.and_(
     repositories.c.account_id == sa.bindparam("account"), repositories.c.region == sa.bindparam("in_region")
 )
-_FIND = sa.select(*_COLUMNS).where(_OF_REGISTRY, repositories.c.name == sa.bindparam("named"))
+# With the registry's rules: a pull must not ask the database once more for them.
+_WITH_RULES = sa.join(
+    repositories,
+    registries,
+    sa.and_(registries.c.account_id == repositories.c.account_id, registries.c.region == repositories.c.region),
+    isouter=True,
+)
+_FIND = (
+    sa.select(*_COLUMNS, *RULES)
+    .select_from(_WITH_RULES)
+    .where(_OF_REGISTRY, repositories.c.name == sa.bindparam("named"))
+)
 _PAGE = (
     sa.select(*_COLUMNS)
     .where(_OF_REGISTRY, repositories.c.name > sa.bindparam("after"))
@@ -86,7 +101,7 @@ def _scope(ctx: Context) -> dict[str, Any]:
     return {"account": ctx.registry_id, "in_region": ctx.region}
 
 
-def _of_row(ctx: Context, row: Any) -> Repository:
+def _of_row(ctx: Context, row: Any, rules: Rules | None = None) -> Repository:
     return Repository(
         id=row.id,
         registry_id=ctx.registry_id,
@@ -97,13 +112,14 @@ def _of_row(ctx: Context, row: Any) -> Repository:
         mutability_filters=tuple(row.mutability_filters),
         tags=row.resource_tags,
         policy_text=row.policy,
+        rules=rules,
     )
 
 
 def find(ctx: Context, name: RepositoryName) -> Repository | None:
     """Return the repository, or None. Decides nothing about access."""
     row = ctx.tx.execute(_FIND, {**_scope(ctx), "named": name}).first()
-    return None if row is None else _of_row(ctx, row)
+    return None if row is None else _of_row(ctx, row, rules_of(ctx, row.registry_policy, row.policy_scope))
 
 
 def get(ctx: Context, name: RepositoryName) -> Repository:
@@ -120,7 +136,9 @@ def need(
     """Return the permission to do ``action`` on a repository, with its policy and tags if it exists."""
     found = find(ctx, name)
     arn = repository_arn(ctx.region, ctx.registry_id, name)
-    return Need(action, arn, found.policy if found else None, found.tags if found else None, request_tags), found
+    if found is None:
+        return Need(action, arn, request_tags=request_tags), None
+    return Need(action, arn, found.policy, found.tags, request_tags, found.rules), found
 
 
 def enter(

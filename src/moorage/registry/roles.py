@@ -10,8 +10,10 @@ import sqlalchemy as sa
 
 from moorage.domain import policies
 from moorage.domain.errors import InvalidParameter, MalformedPolicy, NoSuchEntity
+from moorage.registry import boundaries
 from moorage.registry.identities import ROLE, insert_new, new_id
 from moorage.registry.tables import attachments, oidc_providers, roles
+from moorage.registry.tables import policies as policies_table
 from moorage.registry.upsert import insert_or_update
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class Role:
     role_id: str
     trust: policies.Policy
     max_session: int
+    boundary: policies.Policy | None = None
 
     @property
     def arn(self) -> str:
@@ -74,7 +77,11 @@ def _trust(text: str) -> policies.Policy:
     return policies.parse(text, policies.Kind.TRUST)
 
 
-_FIND = sa.select(roles).where(roles.c.account_id == sa.bindparam("account"), roles.c.name == sa.bindparam("named"))
+_FIND = (
+    sa.select(roles, policies_table.c.document.label("boundary_document"))
+    .join_from(roles, policies_table, boundaries.of(roles), isouter=True)
+    .where(roles.c.account_id == sa.bindparam("account"), roles.c.name == sa.bindparam("named"))
+)
 
 
 def find(tx: sa.Connection, account: str, name: str) -> Role | None:
@@ -82,7 +89,8 @@ def find(tx: sa.Connection, account: str, name: str) -> Role | None:
     row = tx.execute(_FIND, {"account": account, "named": name}).first()
     if row is None:
         return None
-    return Role(row.account_id, row.name, row.role_id, _trust(row.trust), row.max_session)
+    limit = boundaries.compiled(row.boundary, row.boundary_document)
+    return Role(row.account_id, row.name, row.role_id, _trust(row.trust), row.max_session, limit)
 
 
 def create(ctx: Context, name: EntityName, trust: str, max_session: int = LONGEST_SESSION) -> str:
@@ -117,6 +125,7 @@ def list_roles(ctx: Context) -> Sequence[dict[str, Any]]:
             "arn": role_arn(ctx.registry_id, row.name),
             "maxSession": row.max_session,
             "policies": sorted(ctx.tx.execute(attached, {"role": row.name}).scalars()),
+            "boundary": row.boundary,
         }
         for row in rows
     ]

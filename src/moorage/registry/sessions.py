@@ -48,6 +48,8 @@ class Standing:
 
     principal: policies.Principal
     policies: tuple[Policy, ...]
+    boundary: Policy | None
+    """The permissions boundary of the role or user."""
     limit: Policy | None
     """The session policy: what it does not allow, the session may not do."""
 
@@ -89,7 +91,7 @@ def standing(tx: sa.Connection, claims: Mapping[str, Any], now: datetime) -> Sta
         holder = identities.holder(tx, claims["key"], now)
         if holder is None:
             return None
-        return Standing(holder.principal, identities.policies_of(tx, holder.principal), limit)
+        return Standing(holder.principal, identities.policies_of(tx, holder.principal), holder.boundary, limit)
     role = roles.find(tx, claims["account"], claims["role"])
     if role is None or role.role_id != claims["role_id"]:
         return None
@@ -99,7 +101,8 @@ def standing(tx: sa.Connection, claims: Mapping[str, Any], now: datetime) -> Sta
         user_id=f"{role.role_id}:{claims['name']}",
         role_arn=role.arn,
     )
-    return Standing(principal, identities.policies_of_role(tx, role.account_id, role.name), limit)
+    attached = identities.policies_of_role(tx, role.account_id, role.name)
+    return Standing(principal, attached, role.boundary, limit)
 
 
 @lru_cache(maxsize=256)

@@ -59,6 +59,7 @@ users = sa.Table(
     sa.Column("user_id", sa.String(128), nullable=False),
     sa.Column("tags", sa.JSON, nullable=False),
     sa.Column("created_at", Instant, nullable=False),
+    sa.Column("boundary", sa.String(128), nullable=True),
 )
 
 groups = sa.Table(
@@ -89,6 +90,7 @@ roles = sa.Table(
     sa.Column("trust", sa.Text, nullable=False),
     sa.Column("max_session", sa.Integer, nullable=False),
     sa.Column("created_at", Instant, nullable=False),
+    sa.Column("boundary", sa.String(128), nullable=True),
 )
 
 oidc_providers = sa.Table(
@@ -136,6 +138,17 @@ access_keys = sa.Table(
     sa.ForeignKeyConstraint(["account_id", "user_name"], ["users.account_id", "users.name"], ondelete="CASCADE"),
     sa.Index(None, "account_id", "user_name"),
     comment="Who may sign: a user, or without one the account's root. The secret is sealed.",
+)
+
+registries = sa.Table(
+    "registries",
+    metadata,
+    sa.Column("account_id", sa.String(12), primary_key=True),
+    sa.Column("region", sa.String(32), primary_key=True),
+    sa.Column("policy", sa.Text, nullable=True),
+    sa.Column("policy_scope", sa.String(2), nullable=True),
+    sa.Column("blob_mounting", sa.String(8), nullable=True),
+    comment="What is set for a registry as a whole. Without a row, or with NULL, the default holds.",
 )
 
 repositories = sa.Table(

@@ -69,6 +69,12 @@ class EntityAlreadyExists(
     """A name that is taken (IAM's ``EntityAlreadyExists``)."""
 
 
+class EntityInUse(
+    Failure, aws="DeleteConflictException", oci=(409, "DENIED"), text="The policy {policy} is the boundary of {holder}"
+):
+    """A policy that cannot be deleted yet: without it a boundary would allow nothing (IAM's ``DeleteConflict``)."""
+
+
 class MalformedPolicy(
     Failure,
     aws="MalformedPolicyDocumentException",

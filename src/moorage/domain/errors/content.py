@@ -80,6 +80,15 @@ class LifecyclePolicyPreviewInProgress(
     """A preview is being computed."""
 
 
+class RegistryPolicyNotFound(
+    Failure,
+    aws="RegistryPolicyNotFoundException",
+    oci=(404, "UNSUPPORTED"),
+    text="Registry policy does not exist in the registry with id '{registry_id}'",
+):
+    """No policy is set for the registry."""
+
+
 class ImageNotFound(
     Failure,
     aws="ImageNotFoundException",

@@ -27,7 +27,7 @@ refused: an unknown element, operator or principal form is a `PolicyError`.
 """
 
 from moorage.domain.policies.decision import assume, decide
-from moorage.domain.policies.document import parse, principals
+from moorage.domain.policies.document import only_about, parse, principals
 from moorage.domain.policies.model import Decision, Kind, PolicyError, Principal, Request
 from moorage.domain.policies.reading import MAX_LENGTH
 from moorage.domain.policies.statement import Policy
@@ -42,6 +42,7 @@ __all__ = [
     "Request",
     "assume",
     "decide",
+    "only_about",
     "parse",
     "principals",
 ]

@@ -21,6 +21,13 @@ def principals(policy: Policy) -> frozenset[str]:
     )
 
 
+def only_about(policy: Policy, actions: frozenset[str]) -> bool:
+    """Tell whether all statements name these actions (in lower case) and no others: no wildcard, no NotAction."""
+    return all(
+        not statement.not_actions and statement.named_actions <= actions for statement in policy.denies + policy.allows
+    )
+
+
 def parse(text: str, kind: Kind, *, name: str | None = None) -> Policy:
     """
     Check and compile a policy document.

@@ -15,8 +15,6 @@ from moorage.domain.policies.variables import Patterns
 from moorage.domain.policies.variables import read as read_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from moorage.domain.policies.conditions import Condition, Presence
     from moorage.domain.policies.principals import Principals
 
@@ -62,10 +60,12 @@ class Reader:
         """Compile the statement."""
         only(self.given, _ELEMENTS, self.where)
         action, resource = self._one_of("Action"), self._resource_element()
+        actions = self._actions(action)
         return Statement(
             label=optional_text(self.given, "Sid", self.where) or f"#{self.index + 1}",
             allow=self._effect(),
-            actions=self._actions(action),
+            actions=any_of(pieces(name) for name in actions),
+            named_actions=actions,
             not_actions=action == "NotAction",
             resources=self._resources(resource) if resource else None,
             not_resources=resource == "NotResource",
@@ -86,12 +86,12 @@ class Reader:
             raise PolicyError(f"{self.where}.Effect: must be Allow or Deny, not {show(effect)}")
         return effect == "Allow"
 
-    def _actions(self, element: str) -> Callable[[str], bool]:
+    def _actions(self, element: str) -> frozenset[str]:
         actions = texts(self.given[element], f"{self.where}.{element}")
         for action in actions:
             if _ACTION[self.kind].fullmatch(action) is None:
                 raise PolicyError(f"{self.where}.{element}: not an action for this policy: {show(action)}")
-        return any_of(pieces(action.lower()) for action in actions)
+        return frozenset(action.lower() for action in actions)
 
     def _resource_element(self) -> str | None:
         present = "Resource" in self.given or "NotResource" in self.given

@@ -26,6 +26,8 @@ class Statement:
     allow: bool
     actions: Callable[[str], bool]
     """Over lower-case action names."""
+    named_actions: frozenset[str]
+    """The patterns of ``actions``, as they are written, in lower case."""
     not_actions: bool
     resources: Patterns | None
     """None: the resource that the policy is attached to."""

@@ -1,0 +1,43 @@
+"""Whether the accounts, users and roles that a policy names are there: asked when it is set, and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+
+from moorage.registry.tables import access_keys, repositories, roles, users
+
+if TYPE_CHECKING:
+    from moorage.registry.core import Context
+
+_PRINCIPAL: Final = re.compile(r"(?:arn:aws[a-z-]*:(?:iam|sts)::)?([0-9]{12})(?::root|:(user|role|assumed-role)/(.+))?")
+
+
+def principal(ctx: Context, named: str) -> bool:
+    """
+    Tell whether an AWS principal is there, in any form that a policy may name it.
+
+    With ``--dev``, where credentials are not looked at, everybody is.
+    """
+    match = _PRINCIPAL.fullmatch(named)
+    if ctx.settings.dev or match is None:
+        return ctx.settings.dev
+    account, kind, name = match.groups()
+    if kind is None:
+        return _account(ctx, account)
+    table, name = (users, name) if kind == "user" else (roles, name.partition("/")[0] if kind != "role" else name)
+    return _there(ctx, sa.select(table.c.name).where(table.c.account_id == account, table.c.name == name))
+
+
+def _account(ctx: Context, account: str) -> bool:
+    """Tell whether an account is that of the installation, or one that has something here."""
+    return account == ctx.settings.account_id or any(
+        _there(ctx, sa.select(table.c.account_id).where(table.c.account_id == account))
+        for table in (users, roles, access_keys, repositories)
+    )
+
+
+def _there(ctx: Context, rows: sa.Select[tuple[str]]) -> bool:
+    return ctx.tx.execute(rows.limit(1)).first() is not None

@@ -18,8 +18,8 @@ from moorage import bodies, logs
 from moorage.domain.errors import Failure, InvalidCredential, InvalidLayerPart, ManifestTooLarge, NotSupported
 from moorage.domain.manifests import MAX_BYTES
 from moorage.domain.names import RepositoryName, repository_arn
-from moorage.registry import repositories
 from moorage.registry.auth import Anonymous, Need, Password, SignedUrl, authorize
+from moorage.registry.entrance import enter
 from moorage.registry.secrets import Expired, Forged
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Door:
         target = None
         if row.on_repository:
             name = RepositoryName.parse(request.path_params["name"])
-            target = repositories.enter(ctx, row.action, name, push=push)
+            target = enter(ctx, row.action, name, push=push)
         elif "token" not in request.path_params:
             everything = repository_arn(ctx.region, ctx.registry_id, "*")
             authorize(ctx, Need(row.action, "*" if row.action == "ecr:GetAuthorizationToken" else everything))

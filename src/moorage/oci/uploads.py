@@ -12,7 +12,8 @@ from starlette.responses import Response
 from moorage import bodies
 from moorage.domain.errors import AccessDenied, InvalidParameter, RepositoryNotFound
 from moorage.domain.names import Digest, RepositoryName
-from moorage.registry import layers, registries, repositories, uploads
+from moorage.registry import layers, registries, uploads
+from moorage.registry.entrance import enter
 
 if TYPE_CHECKING:
     from moorage.oci.door import Call, Stream
@@ -70,7 +71,7 @@ def _mount(call: Call, digest: str, source: str | None) -> Digest | None:
     names = [source] if source else layers.holders(call.ctx, digest, limit=_MOUNT_SOURCES)
     for name in names:
         try:
-            found = repositories.enter(call.ctx, "ecr:GetDownloadUrlForLayer", RepositoryName.parse(name))
+            found = enter(call.ctx, "ecr:GetDownloadUrlForLayer", RepositoryName.parse(name))
         except (AccessDenied, InvalidParameter, RepositoryNotFound):
             continue
         if layer := layers.find(call.ctx, found.id, digest):

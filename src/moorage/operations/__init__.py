@@ -47,6 +47,12 @@ from moorage.operations.repositories import (
     put_image_tag_mutability,
 )
 from moorage.operations.tagging import list_tags_for_resource, tag_resource, untag_resource
+from moorage.operations.templates import (
+    create_repository_creation_template,
+    delete_repository_creation_template,
+    describe_repository_creation_templates,
+    update_repository_creation_template,
+)
 
 OPERATIONS: tuple[Operation, ...] = (
     batch_check_layer_availability,
@@ -54,13 +60,16 @@ OPERATIONS: tuple[Operation, ...] = (
     batch_get_image,
     complete_layer_upload,
     create_repository,
+    create_repository_creation_template,
     delete_lifecycle_policy,
     delete_registry_policy,
     delete_repository,
+    delete_repository_creation_template,
     delete_repository_policy,
     describe_images,
     describe_repositories,
     get_account_setting,
+    describe_repository_creation_templates,
     get_authorization_token,
     get_download_url_for_layer,
     get_lifecycle_policy,
@@ -79,6 +88,7 @@ OPERATIONS: tuple[Operation, ...] = (
     start_lifecycle_policy_preview,
     tag_resource,
     untag_resource,
+    update_repository_creation_template,
     upload_layer_part,
 )
 """Everything that Moorage can be asked at the AWS door."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from moorage.domain.names import RepositoryName, parse_repository_arn
-from moorage.registry import repositories
 from moorage.registry.auth import Need, authorize
+from moorage.registry.entrance import enter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -143,7 +143,7 @@ def _prepare(ctx: Context, operation: Operation, given: dict[str, Any]) -> Calla
         return lambda context: operation.function(context, **given)
     name = RepositoryName.parse(given.pop("repository_name"))
     tags = _request_tags(given) if operation.by_arn else None
-    repository = repositories.enter(ctx, operation.action, name, push=operation.push, request_tags=tags)
+    repository = enter(ctx, operation.action, name, push=operation.push, request_tags=tags)
     return lambda context: operation.function(context, repository, **given)
 
 

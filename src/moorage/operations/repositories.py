@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from moorage.domain.errors import InvalidParameter, KmsFailure
 from moorage.domain.names import RepositoryName, repository_arn
 from moorage.operations.framework import Mode, on_registry, on_repository
-from moorage.registry import repositories
+from moorage.registry import encryption, repositories
 from moorage.registry.auth import USERNAME, Need, issue_token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from moorage.registry.core import Context
     from moorage.registry.repositories import Repository
@@ -51,7 +51,7 @@ def create_repository(
     encryption_configuration: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Create an empty repository (CreateRepository)."""
-    _check_encryption(encryption_configuration or {})
+    encryption.check(encryption_configuration or {}, KmsFailure)
     if (image_scanning_configuration or {}).get("scanOnPush"):
         problem = "Image scanning is not available in this registry: scanOnPush must be false"
         raise InvalidParameter("imageScanningConfiguration", problem)
@@ -63,17 +63,6 @@ def create_repository(
         tags=tags or [],
     )
     return {"repository": shape(ctx, created)}
-
-
-def _check_encryption(configuration: Mapping[str, str]) -> None:
-    kind = configuration.get("encryptionType", "AES256")
-    if kind == "AES256" and configuration.get("kmsKey") is not None:
-        raise InvalidParameter(
-            "encryptionConfiguration",
-            "Invalid encryption configuration: Encryption key should not be set for AES256 encryption.",
-        )
-    if kind != "AES256":
-        raise KmsFailure(reason=f"Encryption with {kind} is not available in this registry")
 
 
 @on_repository("ecr:PutImageTagMutability", Mode.WRITE)
@@ -98,10 +87,13 @@ def mutability(repository: Repository) -> dict[str, Any]:
     """Return the members that tell which tags may move; the filters only where there are any."""
     answer: dict[str, Any] = {"imageTagMutability": repository.tag_mutability}
     if repository.mutability_filters:
-        answer["imageTagMutabilityExclusionFilters"] = [
-            {"filterType": "WILDCARD", "filter": pattern} for pattern in repository.mutability_filters
-        ]
+        answer["imageTagMutabilityExclusionFilters"] = wildcards(repository.mutability_filters)
     return answer
+
+
+def wildcards(patterns: Sequence[str]) -> list[dict[str, str]]:
+    """Return ECR's filter structures."""
+    return [{"filterType": "WILDCARD", "filter": pattern} for pattern in patterns]
 
 
 @on_repository("ecr:DeleteRepository", Mode.WRITE)

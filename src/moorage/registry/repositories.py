@@ -141,29 +141,6 @@ def need(
     return Need(action, arn, found.policy, found.tags, request_tags, found.rules), found
 
 
-def enter(
-    ctx: Context,
-    action: str,
-    name: RepositoryName,
-    *,
-    push: bool = False,
-    request_tags: Mapping[str, str | None] | None = None,
-) -> Repository:
-    """
-    Return the repository, if the caller may do ``action`` on it.
-
-    Access is decided before existence, so that who may not do it does not
-    learn whether it is there. With ``push``, a missing repository is created
-    where the installation allows that and the caller may create it.
-    """
-    needed, found = need(ctx, action, name, request_tags)
-    authorize(ctx, needed)
-    if found is None and push and ctx.settings.creates_on_push:
-        authorize(ctx, Need("ecr:CreateRepository", needed.resource))
-        return create(ctx, name)
-    return found or get(ctx, name)
-
-
 _LOCK = sa.select(*_COLUMNS).where(repositories.c.id == sa.bindparam("repository")).with_for_update()
 
 
@@ -187,6 +164,7 @@ def create(
     tag_mutability: str = MUTABLE,
     mutability_filters: Sequence[str] = (),
     tags: Sequence[Mapping[str, str]] = (),
+    policy_text: str | None = None,
 ) -> Repository:
     """Create a repository; raise `RepositoryAlreadyExists` if the name is taken. The caller has authorised it."""
     checked = resource_tags.check(tags)
@@ -203,6 +181,7 @@ def create(
         "tag_mutability": tag_mutability,
         "mutability_filters": list(mutability_filters),
         "resource_tags": checked,
+        "policy": policy_text,
     }
     try:
         with ctx.tx.begin_nested():

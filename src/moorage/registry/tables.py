@@ -166,6 +166,26 @@ repositories = sa.Table(
     sa.UniqueConstraint("account_id", "region", "name"),
 )
 
+creation_templates = sa.Table(
+    "creation_templates",
+    metadata,
+    sa.Column("account_id", sa.String(12), primary_key=True),
+    sa.Column("region", sa.String(32), primary_key=True),
+    sa.Column("prefix", sa.String(256), primary_key=True),
+    sa.Column("written", sa.String(256), nullable=False),
+    sa.Column("description", sa.String(256), nullable=True),
+    sa.Column("tag_mutability", sa.String(32), nullable=False),
+    sa.Column("mutability_filters", sa.JSON, nullable=False),
+    sa.Column("resource_tags", sa.JSON, nullable=False),
+    sa.Column("repository_policy", sa.Text, nullable=True),
+    sa.Column("lifecycle_policy", sa.Text, nullable=True),
+    sa.Column("applied_for", sa.JSON, nullable=False),
+    sa.Column("custom_role_arn", sa.String(2048), nullable=True),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("updated_at", Instant, nullable=False),
+    comment="What a repository gets that a push makes. The prefix without its last slash, and as it was written.",
+)
+
 blobs = sa.Table(
     "blobs",
     metadata,

@@ -45,6 +45,8 @@ from moorage.domain.errors.content import (
     RepositoryNotFound,
     RepositoryPolicyNotFound,
     RequiredLayersNotFound,
+    TemplateAlreadyExists,
+    TemplateNotFound,
     UploadBusy,
     UploadNotFound,
 )
@@ -108,6 +110,8 @@ __all__ = [
     "RepositoryPolicyNotFound",
     "RequiredLayersNotFound",
     "SenderStalled",
+    "TemplateAlreadyExists",
+    "TemplateNotFound",
     "TooManyTags",
     "Unauthenticated",
     "UnknownOperation",

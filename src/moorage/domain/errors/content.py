@@ -89,6 +89,28 @@ class RegistryPolicyNotFound(
     """No policy is set for the registry."""
 
 
+class TemplateNotFound(
+    Failure,
+    aws="TemplateNotFoundException",
+    oci=(404, "UNSUPPORTED"),
+    text=(
+        "The repository creation template with prefix '{prefix}' does not exist in the registry with id '{registry_id}'"
+    ),
+):
+    """No creation template has that prefix."""
+
+
+class TemplateAlreadyExists(
+    Failure,
+    aws="TemplateAlreadyExistsException",
+    oci=(409, "DENIED"),
+    text=(
+        "The repository creation template with prefix '{prefix}' already exists in the registry with id '{registry_id}'"
+    ),
+):
+    """A prefix has one creation template."""
+
+
 class ImageNotFound(
     Failure,
     aws="ImageNotFoundException",

@@ -106,6 +106,9 @@ class Settings:
     jobs_poll_seconds: int = 5
     """About how often a worker looks for jobs that are due, in seconds."""
 
+    lifecycle_interval_minutes: int = 60
+    """Minutes between two runs of a repository's lifecycle policy. A new policy is first run after five, or sooner."""
+
     def __post_init__(self) -> None:
         """Refuse what cannot work, naming the setting."""
         checks = {
@@ -114,6 +117,7 @@ class Settings:
             "port must be between 1 and 65535": 1 <= self.port <= 65535,  # noqa: PLR2004 (TCP)
             "workers must be at least 1": self.workers >= 1,
             "upload_expiry_hours must be at least 1": self.upload_expiry_hours >= 1,
+            "lifecycle_interval_minutes must be at least 1": self.lifecycle_interval_minutes >= 1,
             "jobs_poll_seconds must be at least 1": self.jobs_poll_seconds >= 1,
             "log_level must be debug, info, warning or error": self.log_level in {"debug", "info", "warning", "error"},
             "dev accepts any credentials, so host must be a loopback address": not self.dev or self.host in LOOPBACK,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
@@ -12,6 +13,7 @@ from moorage.domain import lifecycle
 from moorage.domain.errors import InvalidParameter, LifecyclePolicyNotFound
 from moorage.registry import repositories
 from moorage.registry.tables import edges, lifecycle_policies, manifests, tags
+from moorage.registry.tables import repositories as repositories_table
 from moorage.registry.upsert import insert_or_update
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
     from moorage.registry.core import Context
     from moorage.registry.repositories import Repository
+
+_FIRST: Final = timedelta(minutes=5)
+"""Between the setting of a policy and its first run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +45,15 @@ def checked(text: str) -> str:
 
 
 def put(ctx: Context, repository: Repository, text: str) -> str:
-    """Set the policy of a repository and return its text as kept; it is due at once. Raises `InvalidParameter`."""
+    """
+    Set the policy of a repository and return its text as kept; raises `InvalidParameter`.
+
+    It is first carried out a few minutes later, so that there is time to take it back.
+    """
     kept = checked(text)
     repositories.lock(ctx, repository)
-    values = {"repository_id": repository.id, "text": kept, "evaluated_at": None, "due_at": ctx.now}
+    due_at = ctx.now + min(_FIRST, timedelta(minutes=ctx.settings.lifecycle_interval_minutes))
+    values = {"repository_id": repository.id, "text": kept, "evaluated_at": None, "due_at": due_at}
     insert_or_update(ctx.tx, lifecycle_policies, values, key=["repository_id"])
     return kept
 
@@ -66,6 +76,57 @@ def delete(ctx: Context, repository: Repository) -> Stored:
     stored = get(ctx, repository)
     ctx.tx.execute(sa.delete(lifecycle_policies).where(lifecycle_policies.c.repository_id == repository.id))
     return stored
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A policy whose time to be carried out has come, and whose it is."""
+
+    repository_id: str
+    account_id: str
+    region: str
+    name: str
+    text: str
+
+
+def due(ctx: Context, now: datetime, limit: int) -> list[Due]:
+    """Return policies of all registries that are due, the longest due first."""
+    rows = ctx.tx.execute(
+        sa.select(
+            lifecycle_policies.c.repository_id,
+            repositories_table.c.account_id,
+            repositories_table.c.region,
+            repositories_table.c.name,
+            lifecycle_policies.c.text,
+        )
+        .join_from(
+            lifecycle_policies, repositories_table, repositories_table.c.id == lifecycle_policies.c.repository_id
+        )
+        .where(lifecycle_policies.c.due_at <= now)
+        .order_by(lifecycle_policies.c.due_at, lifecycle_policies.c.repository_id)
+        .limit(limit)
+    )
+    return [Due(*row) for row in rows]
+
+
+def _is(policy: Due) -> sa.ColumnElement[bool]:
+    return sa.and_(lifecycle_policies.c.repository_id == policy.repository_id, lifecycle_policies.c.text == policy.text)
+
+
+def is_current(ctx: Context, policy: Due) -> bool:
+    """Tell whether the repository still has this very policy."""
+    return ctx.tx.execute(sa.select(sa.literal(1)).where(_is(policy))).first() is not None
+
+
+def evaluated(ctx: Context, policy: Due, interval: timedelta) -> None:
+    """Note that a policy has been carried out, and when it is due again (unless it is another one by now)."""
+    values = {"evaluated_at": ctx.now, "due_at": ctx.now + interval}
+    ctx.tx.execute(sa.update(lifecycle_policies).where(_is(policy)).values(values))
+
+
+def select(ctx: Context, repository: Repository, text: str) -> list[tuple[lifecycle.Image, lifecycle.Rule]]:
+    """Return the images that a policy acts on now, each with its rule."""
+    return lifecycle.select(lifecycle.parse(text), snapshot(ctx, repository), ctx.now)
 
 
 def snapshot(ctx: Context, repository: Repository) -> list[lifecycle.Image]:

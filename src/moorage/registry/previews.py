@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from moorage import logs
 from moorage.domain import lifecycle
 from moorage.domain.errors import LifecyclePolicyPreviewInProgress, LifecyclePolicyPreviewNotFound
+from moorage.registry import lifecycle as policies
 from moorage.registry import paging, repositories
-from moorage.registry.lifecycle import snapshot
 from moorage.registry.tables import lifecycle_previews, lifecycle_results
 from moorage.registry.upsert import insert_or_update
 
@@ -87,7 +87,7 @@ def compute(ctx: Context, repository: Repository, preview_id: str, text: str) ->
     """Compute a preview that was begun, in transactions of its own: a snapshot, and results by the batch."""
     try:
         with ctx.read() as reading:
-            found = lifecycle.select(lifecycle.parse(text), snapshot(reading, repository), reading.now)
+            found = policies.select(reading, repository, text)
         for start in range(0, len(found), _BATCH):
             rows = [
                 _values(repository, preview_id, start + n, image, rule)

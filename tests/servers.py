@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from moorage.registry.identities import AccessKey
+    from moorage.registry.keys import AccessKey
 
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"

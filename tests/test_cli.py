@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner, Result
 
 import moorage
-from moorage import app
+from moorage import app, installation
 from moorage.cli.main import app as command
 from moorage.config import Settings, SettingsError
 from moorage.installation import read_root_key
@@ -49,6 +50,102 @@ def prepare(data: Path, **given: str) -> Settings:
     settings = Settings.load({"data": data, **given}, {})
     app.prepare(settings)
     return settings
+
+
+# --- Commands on what is not there, or does not work --------------------------------
+
+EACH = (
+    *(
+        ["account", "list"],
+        ["account", "create", ACCOUNT],
+        ["user", "list"],
+        ["user", "create", "x"],
+        ["group", "list"],
+    ),
+    *(["key", "list"], ["policy", "list"], ["role", "list"], ["oidc", "list"]),
+)
+
+
+@pytest.mark.parametrize("arguments", EACH, ids=" ".join)
+def test_a_command_makes_no_registry(tmp_path: Path, arguments: list[str]) -> None:
+    """In a folder where nothing was ever started a command ends with status 2 and one line, and leaves nothing."""
+    done = run_here(*arguments, "--data", str(tmp_path / "none"))
+    assert done.exit_code == 2
+    assert f"there is no registry in {tmp_path / 'none'}" in done.stderr
+    assert (done.stderr.count("\n"), done.stdout) == (1, "")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_database_that_is_none(tmp_path: Path) -> None:
+    """A file that is no database, or is gone, ends a command with status 2 and one line."""
+    prepare(tmp_path)
+    (tmp_path / "broken").write_text("x" * 5000)
+    for url, message in (
+        (f"sqlite:///{tmp_path / 'broken'}", "the database cannot be used: file is not a database"),
+        (f"sqlite:///{tmp_path / 'missing'}", "there is no registry"),
+        ("oracle://host/db", "database: "),
+    ):
+        done = run_here("user", "list", "--data", str(tmp_path), "--database", url)
+        assert done.exit_code == 2
+        assert done.stderr.startswith("moorage: ")
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_options_come_from_variables_and_files_too(tmp_path: Path) -> None:
+    """A command finds the installation and the account by flags, by variables and by a file of settings."""
+    data, database = tmp_path / "data", f"sqlite:///{tmp_path / 'other.sqlite'}"
+    prepare(data, account_id=ACCOUNT, database=database)
+    flags = ("--data", str(data), "--database", database, "--account-id", ACCOUNT)
+    assert run_here("user", "create", "ci", *flags).exit_code == 0
+    file = tmp_path / "moorage.toml"
+    file.write_text(f'data = "{data}"\ndatabase = "{database}"\naccount_id = "{ACCOUNT}"\n')
+
+    listed = [
+        run_here("user", "list", *flags),
+        run_here("user", "list", MOORAGE_DATA=str(data), MOORAGE_DATABASE=database, MOORAGE_ACCOUNT_ID=ACCOUNT),
+        run_here("user", "list", "--config", str(file)),
+        run_here("user", "list", MOORAGE_CONFIG=str(file)),
+    ]
+
+    assert [(done.exit_code, "ci" in done.stdout) for done in listed] == [(0, True)] * 4
+
+
+def test_a_command_acts_where_the_server_was_started(tmp_path: Path) -> None:
+    """What a server was started with stands beside its data: commands need not be told, and can be told otherwise."""
+    database = f"sqlite:///{tmp_path / 'other.sqlite'}"
+    for account in ("000000000000", ACCOUNT):
+        settings = prepare(tmp_path, account_id=account, database=database)
+    installation.write_address(tmp_path, installation.address_of(settings))
+    run_here("user", "create", "builder", "--data", str(tmp_path))
+
+    assert "builder" in run_here("user", "list", "--data", str(tmp_path), "--account-id", ACCOUNT).stdout
+    assert "builder" not in run_here("user", "list", "--data", str(tmp_path), "--account-id", "0" * 12).stdout
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"url": "http://host", "region": "eu-west-1", "account_id": "%s", "future": 1}', '{"url": "x"}', "{", "[]"],
+)
+def test_an_address_of_another_version(tmp_path: Path, text: str) -> None:
+    """A note of the address that another version left is read as far as it can be."""
+    prepare(tmp_path)
+    prepare(tmp_path, account_id=ACCOUNT)
+    (tmp_path / "address.json").write_text(text.replace("%s", ACCOUNT))
+    done = run_here("env", "--data", str(tmp_path))
+    assert done.exit_code == 0
+    assert ("eu-west-1" in done.stdout) == ("eu-west-1" in text)
+
+
+def test_tables_of_another_version(tmp_path: Path) -> None:
+    """Tables of another version are neither used nor changed by a command."""
+    prepare(tmp_path)
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'moorage.sqlite'}")
+    with engine.begin() as tx:
+        tx.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
+    done = run_here("user", "list", "--data", str(tmp_path))
+    assert (done.exit_code, "are another version's (0001" in done.stderr) == (2, True)
+    engine.dispose()
 
 
 # --- Help and version ------------------------------------------------------------

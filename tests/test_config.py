@@ -45,6 +45,7 @@ OTHER: dict[str, Any] = {
     "port": 6100,
     "workers": 3,
     "database": "sqlite:///there/db",
+    "master_key_file": Path("key"),
     "storage": "there/layers",
     "account_id": "123456789012",
     "region": "cn-north-1",

@@ -52,7 +52,7 @@ def prepare(settings: Settings) -> None:
     """
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with installation.locked(settings.data):
-        installation.ensure_master_key(settings.data)
+        installation.ensure_master_key(settings)
         database = _open_database(settings)
         try:
             installation.migrate(database.engine)
@@ -67,8 +67,20 @@ def open_registry(settings: Settings) -> Registry:
     return _registry(settings, _open_database(settings))
 
 
+def open_prepared(settings: Settings) -> Registry:
+    """Open an installation for a command that manages it; raises `SettingsError` where there is none."""
+    installation.require(settings)
+    database = _open_database(settings)
+    try:
+        installation.require_tables(database.engine, settings)
+        return _registry(settings, database)
+    except BaseException:
+        database.close()
+        raise
+
+
 def _registry(settings: Settings, database: SqliteDatabase) -> Registry:
-    keyring = Keyring(installation.master_key(settings.data), os.urandom)
+    keyring = Keyring(installation.master_key(settings), os.urandom)
     return Registry(settings, database, _open_store(settings), keyring, fetch=fetch)
 
 

@@ -52,6 +52,9 @@ class Settings:
     database: str | None = None
     """Database URL; a SQLite file in the data folder if not given."""
 
+    master_key_file: Path | None = None
+    """File of the master key; ``master.key`` in the data folder if not given."""
+
     storage: str | None = None
     """Where layers are kept: a folder; ``blobs`` in the data folder if not given."""
 
@@ -135,14 +138,20 @@ class Settings:
         _ = self.proxies
 
     @classmethod
-    def load(cls, given: Mapping[str, Any], environ: Mapping[str, str] | None = None, file: Path | None = None) -> Self:
+    def load(
+        cls,
+        given: Mapping[str, Any],
+        environ: Mapping[str, str] | None = None,
+        file: Path | None = None,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> Self:
         """
-        Gather settings from flags (``given``; None means not given), environment and TOML file.
+        Gather settings from flags (``given``; None means not given), environment, TOML file and other ``defaults``.
 
         Raises `SettingsError` for an unknown name or an unusable value.
         """
         environ = os.environ if environ is None else environ
-        values: dict[str, Any] = {}
+        values: dict[str, Any] = dict(defaults or {})
         names = {field.name: field for field in dataclasses.fields(cls)}
         if unknown := sorted(set(given) - set(names)):
             raise SettingsError(f"unknown settings: {', '.join(unknown)}")

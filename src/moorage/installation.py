@@ -7,7 +7,8 @@ import json
 import os
 import secrets
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
@@ -15,14 +16,15 @@ from cryptography.exceptions import InvalidTag
 
 from moorage import migrations
 from moorage.config import SettingsError
-from moorage.registry.identities import AccessKey, new_access_key, store_key
+from moorage.registry import accounts
+from moorage.registry.keys import AccessKey, new_access_key, store
 from moorage.registry.secrets import KEY_BYTES, decode_key, encode_key
 from moorage.registry.tables import access_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from moorage.config import Settings
     from moorage.registry.core import Registry
 
 MASTER_KEY_VARIABLE: Final = "MOORAGE_MASTER_KEY"
@@ -36,18 +38,24 @@ def locked(data: Path) -> Iterator[None]:
         yield
 
 
-def ensure_master_key(data: Path) -> None:
+def master_key_file(settings: Settings) -> Path:
+    """Return the file of the master key."""
+    return settings.master_key_file or settings.data / "master.key"
+
+
+def ensure_master_key(settings: Settings) -> None:
     """Make a master key, unless there is one in its file or in the environment."""
-    if MASTER_KEY_VARIABLE not in os.environ and not (data / "master.key").exists():
-        write_private(data / "master.key", encode_key(secrets.token_bytes(KEY_BYTES)) + "\n")
+    file = master_key_file(settings)
+    if MASTER_KEY_VARIABLE not in os.environ and not file.exists():
+        write_private(file, encode_key(secrets.token_bytes(KEY_BYTES)) + "\n")
 
 
-def master_key(data: Path) -> bytes:
+def master_key(settings: Settings) -> bytes:
     """Return the master key: from ``MOORAGE_MASTER_KEY``, else from its file; raises `SettingsError`."""
     text, source = os.environ.get(MASTER_KEY_VARIABLE), MASTER_KEY_VARIABLE
     if text is None:
-        source = str(data / "master.key")
-        text = (data / "master.key").read_text()
+        source = str(master_key_file(settings))
+        text = master_key_file(settings).read_text()
     try:
         return decode_key(text)
     except ValueError:
@@ -58,6 +66,29 @@ def migrate(engine: sa.Engine) -> None:
     """Bring the tables to this version's; quick where they are."""
     if migrations.current(engine) != migrations.HEAD:
         migrations.upgrade(engine)
+
+
+def require(settings: Settings) -> None:
+    """Raise `SettingsError` if nothing was ever started with these settings. Looks at files only."""
+    has_key = MASTER_KEY_VARIABLE in os.environ or master_key_file(settings).exists()
+    file = settings.data / "moorage.sqlite"
+    if settings.database is not None:
+        scheme, _, path = settings.database.partition(":///")
+        file = Path(path) if scheme == "sqlite" else settings.data
+    if not has_key or not file.exists():
+        raise SettingsError(f"there is no registry in {settings.data} yet: start it with `moorage serve`")
+
+
+def require_tables(engine: sa.Engine, settings: Settings) -> None:
+    """Raise `SettingsError` if the database has not this version's tables."""
+    revision = migrations.current(engine)
+    if revision is None:
+        raise SettingsError(f"there is no registry in {settings.database or settings.data} yet")
+    if revision != migrations.HEAD:
+        raise SettingsError(
+            f"the tables in {settings.database or settings.data} are another version's ({revision}, not"
+            f" {migrations.HEAD}): `moorage serve` of the newer version brings them up to date"
+        )
 
 
 def root_key_file(data: Path, account_id: str) -> Path:
@@ -75,7 +106,7 @@ def read_root_key(data: Path, account_id: str) -> AccessKey | None:
 
 def ensure_root_key(registry: Registry) -> None:
     """
-    Make the root access key of the installation's account, stored readable by its owner only.
+    Make the installation's account and its root access key, stored readable by its owner only.
 
     Raises `SettingsError` if the master key is not the one that the keys here are sealed with.
     """
@@ -83,11 +114,12 @@ def ensure_root_key(registry: Registry) -> None:
     key = read_root_key(data, account_id) or new_access_key(account_id)
     with registry.database.write() as tx:
         _check_master_key(registry, tx)
+        accounts.ensure(tx, account_id, registry.clock())
         if tx.execute(sa.select(access_keys.c.id).where(access_keys.c.id == key.access_key_id)).first():
             return
         # The file first: a key that nobody knows would be of no use.
         write_private(root_key_file(data, account_id), json.dumps(asdict(key), indent=2) + "\n")
-        store_key(tx, registry.keyring, key, user=None, now=registry.clock())
+        store(tx, registry.keyring, key, user=None, now=registry.clock())
 
 
 def _check_master_key(registry: Registry, tx: sa.Connection) -> None:
@@ -109,6 +141,26 @@ class Address:
     account_id: str
     ca: str | None = None
     """File of the CA that clients must trust, where it is one of our own."""
+    database: str | None = None
+    """The database that it was started with, without the password."""
+
+    @property
+    def defaults(self) -> dict[str, str]:
+        """The settings that commands beside the server take from it where they are told no others."""
+        found = {"region": self.region, "account_id": self.account_id}
+        return found if self.database is None else {**found, "database": self.database}
+
+
+def address_of(settings: Settings, ca: Path | None = None) -> Address:
+    """Return the address that settings describe."""
+    database = None if settings.database is None else sa.make_url(settings.database).set(password=None)
+    return Address(
+        settings.base_url,
+        settings.region,
+        settings.account_id,
+        None if ca is None else str(ca),
+        None if database is None else database.render_as_string(),
+    )
 
 
 def write_address(data: Path, address: Address) -> None:
@@ -117,10 +169,11 @@ def write_address(data: Path, address: Address) -> None:
 
 
 def read_address(data: Path) -> Address | None:
-    """Return the address of the last start, None before the first."""
+    """Return the address of the last start, None before the first, or if another version wrote what is not one."""
     try:
-        return Address(**json.loads((data / "address.json").read_text()))
-    except FileNotFoundError:
+        given = json.loads((data / "address.json").read_text())
+        return Address(**{field.name: given[field.name] for field in fields(Address) if field.name in given})
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return None
 
 

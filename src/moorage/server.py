@@ -33,8 +33,7 @@ def run(settings: Settings) -> None:
     _require_free_port(settings)
     certificate = _certificate(settings)
     app.prepare(settings)
-    ca = str(certificate.ca) if certificate and certificate.ca else None
-    address = installation.Address(settings.base_url, settings.region, settings.account_id, ca)
+    address = installation.address_of(settings, certificate.ca if certificate else None)
     installation.write_address(settings.data, address)
     server = Workers(settings, certificate)
     # What is loaded now is there for good: left alone by the collector, its

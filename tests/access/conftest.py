@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.access.kit import OTHER_ACCOUNT, moorage
+from tests.access.kit import OTHER_ACCOUNT, attempt, moorage
 
 if TYPE_CHECKING:
     from tests.servers import Server
@@ -25,5 +25,6 @@ def user(server: Server) -> str:
 def stranger(server: Server) -> str:
     """A user of another account, who may do nothing yet."""
     name = f"stranger-{uuid.uuid4().hex[:8]}"
+    attempt(server, "account", "create", OTHER_ACCOUNT)  # by the first of these tests
     moorage(server, "user", "create", name, account=OTHER_ACCOUNT)
     return name

@@ -26,7 +26,8 @@ OTHER_ACCOUNT = "210987654321"
 
 def attempt(server: Server, *arguments: str, text: str | None = None, account: str = ACCOUNT) -> Result:
     """Run a command over the server's data folder, in this process: starting Python each time takes longer."""
-    return CliRunner().invoke(app, [*arguments, "--data", str(server.data), "--account-id", account], input=text)
+    chosen = () if "--account-id" in arguments else ("--account-id", account)
+    return CliRunner().invoke(app, [*arguments, "--data", str(server.data), *chosen], input=text)
 
 
 def moorage(server: Server, *arguments: str, text: str | None = None, account: str = ACCOUNT) -> str:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from moorage import app, installation
 from moorage.config import Settings
-from moorage.registry.identities import new_access_key
+from moorage.registry.keys import new_access_key
 from moorage.registry.secrets import Keyring
 from moorage.registry.tables import access_keys
 from tests import content
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from moorage.registry.core import Registry
-    from moorage.registry.identities import AccessKey
+    from moorage.registry.keys import AccessKey
     from tests.oci.conftest import World
     from tests.oci.wire import Door
     from tests.servers import Server
@@ -42,7 +42,7 @@ def segment(value: Any) -> str:
 @pytest.fixture
 def keyring(server: Server) -> Keyring:
     """The keyring of the server's own master key."""
-    return Keyring(installation.master_key(server.data), os.urandom)
+    return Keyring(installation.master_key(Settings(data=server.data)), os.urandom)
 
 
 @pytest.fixture

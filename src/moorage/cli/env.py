@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from typing import Annotated
 
 import typer
 
 from moorage import installation
-from moorage.cli.options import Config, Data, fail, settings_of
+from moorage.cli.options import Account, Config, Data, fail, settings_of
 
 
 def env(
     data: Data = None,
     config: Config = None,
-    account_id: Annotated[
-        str | None,
-        typer.Option(
-            "--account-id",
-            help="The account whose root key to use. [default: the one that is served]",
-            envvar="MOORAGE_ACCOUNT_ID",
-        ),
-    ] = None,
+    account_id: Account = None,
 ) -> None:
     """
     Print shell exports for the AWS CLI and SDKs, with the root access key.
@@ -29,10 +21,11 @@ def env(
     Use it as: eval "$(moorage env)"
     """
     settings = settings_of(config, data=data, account_id=account_id)
-    serving = installation.read_address(settings.data) or installation.Address(
-        settings.base_url, settings.region, settings.account_id
-    )
-    key = installation.read_root_key(settings.data, account_id or serving.account_id)
+    serving = installation.read_address(settings.data) or installation.address_of(settings)
+    account = account_id or serving.account_id
+    key = installation.read_root_key(settings.data, account)
+    if key is None and installation.master_key_file(settings).exists():
+        fail(f"the root key of account {account} is not kept in {settings.data}: it was shown when it was made")
     if key is None:
         fail(f"there is no registry in {settings.data} yet: start it with `moorage serve`")
     exports = {

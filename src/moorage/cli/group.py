@@ -6,69 +6,70 @@ from typing import Annotated
 
 import typer
 
-from moorage.cli.opened import Account, Data, writing
-from moorage.cli.output import Json, show
+from moorage.cli.managing import Commands
+from moorage.cli.opened import reading, writing
+from moorage.cli.output import say, show
 from moorage.domain.names import EntityName
 from moorage.registry import identities
 from moorage.registry.identities import GROUP
 
-app = typer.Typer(help="Groups, their members and policies.", no_args_is_help=True)
+app = Commands(help="Groups, their members and policies.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The group's name.")]
 User = Annotated[str, typer.Argument(help="A user's name.")]
 Policy = Annotated[str, typer.Argument(help="A built-in policy, or one of the account's own.")]
 
 
 @app.command()
-def create(name: Name, data: Data = None, account_id: Account = None) -> None:
+def create(name: Name) -> None:
     """Create a group."""
-    with writing(data, account_id) as ctx:
+    with writing() as ctx:
         identities.create_group(ctx, EntityName.parse(name))
-    typer.echo(f"group {name} created")
+    say(f"group {name} created", {"name": name})
 
 
 @app.command("list")
-def list_(data: Data = None, account_id: Account = None, *, as_json: Json = False) -> None:
+def list_() -> None:
     """List the groups."""
-    with writing(data, account_id) as ctx:
+    with reading() as ctx:
         rows = identities.list_groups(ctx)
-    show(rows, ["name", "users", "policies"], as_json=as_json)
+    show(rows, ["name", "users", "policies"])
 
 
 @app.command()
-def delete(name: Name, data: Data = None, account_id: Account = None) -> None:
+def delete(name: Name) -> None:
     """Delete a group; its members stay, without its policies."""
-    with writing(data, account_id) as ctx:
+    with writing() as ctx:
         identities.delete(ctx, GROUP, EntityName.parse(name))
-    typer.echo(f"group {name} deleted")
+    say(f"group {name} deleted", {"name": name})
 
 
 @app.command()
-def add(name: Name, user: User, data: Data = None, account_id: Account = None) -> None:
+def add(name: Name, user: User) -> None:
     """Make a user a member of a group."""
-    with writing(data, account_id) as ctx:
+    with writing() as ctx:
         identities.add_to_group(ctx, EntityName.parse(name), EntityName.parse(user))
-    typer.echo(f"user {user} added to group {name}")
+    say(f"user {user} added to group {name}", {"name": name, "user": user})
 
 
 @app.command()
-def remove(name: Name, user: User, data: Data = None, account_id: Account = None) -> None:
+def remove(name: Name, user: User) -> None:
     """End a user's membership."""
-    with writing(data, account_id) as ctx:
+    with writing() as ctx:
         identities.remove_from_group(ctx, EntityName.parse(name), EntityName.parse(user))
-    typer.echo(f"user {user} removed from group {name}")
+    say(f"user {user} removed from group {name}", {"name": name, "user": user})
 
 
 @app.command()
-def attach(name: Name, policy: Policy, data: Data = None, account_id: Account = None) -> None:
+def attach(name: Name, policy: Policy) -> None:
     """Attach a policy to a group."""
-    with writing(data, account_id) as ctx:
+    with writing() as ctx:
         identities.attach(ctx, GROUP, EntityName.parse(name), policy)
-    typer.echo(f"{policy} attached to group {name}")
+    say(f"{policy} attached to group {name}", {"name": name, "policy": policy})
 
 
 @app.command()
-def detach(name: Name, policy: Policy, data: Data = None, account_id: Account = None) -> None:
+def detach(name: Name, policy: Policy) -> None:
     """Detach a policy from a group."""
-    with writing(data, account_id) as ctx:
+    with writing() as ctx:
         identities.detach(ctx, GROUP, EntityName.parse(name), policy)
-    typer.echo(f"{policy} detached from group {name}")
+    say(f"{policy} detached from group {name}", {"name": name, "policy": policy})

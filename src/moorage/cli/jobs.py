@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from moorage.cli.managing import Commands
 from moorage.cli.opened import Data, opened
 from moorage.cli.options import fail
 from moorage.cli.output import Json, say, show
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from moorage.jobs import Job, Run
     from moorage.registry.core import Registry
 
-app = typer.Typer(help="The registry's own work: expired uploads and the like.", no_args_is_help=True)
+app = Commands(help="The registry's own work: expired uploads and the like.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The job's name.")]
 Argument = Annotated[str, typer.Argument(help="Which part of the work, for a job that is split.")]
 _LOOK: Final = 0.1

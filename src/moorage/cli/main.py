@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from moorage import __version__
-from moorage.cli import group, jobs, key, oidc, policy, role, user
+from moorage.cli import account, group, jobs, key, oidc, policy, role, user
 from moorage.cli.env import env
 from moorage.cli.serve import serve
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(env)
+app.add_typer(account.app, name="account")
 app.add_typer(user.app, name="user")
 app.add_typer(group.app, name="group")
 app.add_typer(key.app, name="key")

@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from moorage.cli.opened import Account, Data, writing
-from moorage.cli.output import Json, show
+from moorage.cli.managing import Commands
+from moorage.cli.opened import reading, writing
+from moorage.cli.output import say, show
 from moorage.registry import roles
 
-app = typer.Typer(help="Issuers of web identities.", no_args_is_help=True)
+app = Commands(help="Issuers of web identities.", no_args_is_help=True)
 Issuer = Annotated[str, typer.Argument(help="The issuer's URL, as its tokens name it.")]
 
 
@@ -22,27 +23,25 @@ def add(
         typer.FileText | None, typer.Option("--keys", help="File with its keys (JWK set), if not to be fetched.")
     ] = None,
     keys_url: Annotated[str | None, typer.Option("--keys-url", help="Where its keys are, if not as published.")] = None,
-    data: Data = None,
-    account_id: Account = None,
 ) -> None:
     """Trust an issuer. Roles say which of its identities may take them on."""
     text = keys.read() if keys is not None else None
-    with writing(data, account_id) as ctx:
+    with writing() as ctx:
         arn = roles.put_provider(ctx, issuer, audience, keys=text, keys_url=keys_url)
-    typer.echo(f"{arn} trusted")
+    say(f"{arn} trusted", {"arn": arn, "issuer": issuer})
 
 
 @app.command("list")
-def list_(data: Data = None, account_id: Account = None, *, as_json: Json = False) -> None:
+def list_() -> None:
     """List the issuers."""
-    with writing(data, account_id) as ctx:
+    with reading() as ctx:
         rows = roles.list_providers(ctx)
-    show(rows, ["issuer", "audiences", "keys"], as_json=as_json)
+    show(rows, ["issuer", "audiences", "keys"])
 
 
 @app.command()
-def remove(issuer: Issuer, data: Data = None, account_id: Account = None) -> None:
+def remove(issuer: Issuer) -> None:
     """Trust an issuer no longer."""
-    with writing(data, account_id) as ctx:
+    with writing() as ctx:
         roles.delete_provider(ctx, issuer)
-    typer.echo(f"{issuer} removed")
+    say(f"{issuer} removed", {"issuer": issuer})

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING
 
 from moorage import installation
-from moorage.cli.options import Data, fail, settings_of
-from moorage.domain.errors import Failure
+from moorage.cli.managing import Given, given, in_one_line
+from moorage.cli.options import Account, Data, settings_of
+from moorage.registry import accounts
 from moorage.registry.auth import Identity
 from moorage.registry.identities import root_principal
 
@@ -18,39 +17,57 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from moorage.config import Settings
     from moorage.registry.core import Context, Registry
 
-__all__ = ["Account", "Data", "opened", "writing"]
+__all__ = ["Account", "Data", "chosen_settings", "opened", "reading", "writing"]
 
-Account = Annotated[
-    str | None,
-    typer.Option("--account-id", help="The account. [default: the one that is served]", envvar="MOORAGE_ACCOUNT_ID"),
-]
+
+def chosen_settings(data: Path | None = None, account_id: str | None = None) -> Settings:
+    """Return the settings of the installation that the command is for: as told, else as it is served."""
+    told = {field.name: getattr(given.get(), field.name) for field in dataclasses.fields(Given)}
+    told |= {name: value for name, value in (("data", data), ("account_id", account_id)) if value is not None}
+    config = told.pop("config")
+    settings = settings_of(config, **told)
+    serving = installation.read_address(settings.data)
+    return settings if serving is None else settings_of(config, serving.defaults, **told)
 
 
 @contextmanager
-def opened(data: Path | None, account_id: str | None = None) -> Iterator[Registry]:
-    """Open the installation of a data folder; whatever is refused ends the command with its message."""
+def opened(data: Path | None = None, account_id: str | None = None) -> Iterator[Registry]:
+    """Open the installation that the command is for; ends the command where none is."""
     from moorage import app  # noqa: PLC0415 (half a second, that only commands which open a registry should take)
 
-    given: dict[str, Any] = {"data": data, "account_id": account_id}
-    settings = settings_of(None, **given)
-    if account_id is None and (serving := installation.read_address(settings.data)):
-        settings = dataclasses.replace(settings, account_id=serving.account_id, region=serving.region)
-    app.prepare(settings)
-    registry = app.open_registry(settings)
-    try:
-        yield registry
-    except Failure as failure:
-        fail(failure.message)
-    finally:
-        registry.close()
+    with in_one_line():
+        registry = app.open_prepared(chosen_settings(data, account_id))
+        try:
+            yield registry
+        finally:
+            registry.close()
 
 
 @contextmanager
-def writing(data: Path | None, account_id: str | None) -> Iterator[Context]:
-    """Open a transaction as the account's root; whatever is refused ends the command with its message."""
-    with opened(data, account_id) as registry:
-        account, region = registry.settings.account_id, registry.settings.region
-        with registry.write(Identity(root_principal(account), "cli", account, region)) as ctx:
-            yield ctx
+def reading(data: Path | None = None, account_id: str | None = None, *, any_account: bool = False) -> Iterator[Context]:
+    """Open a reading transaction, otherwise as `writing`."""
+    with opened(data, account_id) as registry, registry.read(_root(registry.settings)) as ctx:
+        if not any_account:
+            accounts.require(ctx.tx, ctx.registry_id)
+        yield ctx
+
+
+@contextmanager
+def writing(data: Path | None = None, account_id: str | None = None, *, any_account: bool = False) -> Iterator[Context]:
+    """
+    Open a writing transaction as the account's root; whatever is refused ends the command with its message.
+
+    The account must be there, unless the command is about accounts (``any_account``).
+    """
+    with opened(data, account_id) as registry, registry.write(_root(registry.settings)) as ctx:
+        if not any_account:
+            accounts.require(ctx.tx, ctx.registry_id, lock=True)
+        yield ctx
+
+
+def _root(settings: Settings) -> Identity:
+    account = settings.account_id
+    return Identity(root_principal(account), "cli", account, settings.region)

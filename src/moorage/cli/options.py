@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -16,12 +17,29 @@ Data = Annotated[
 Config = Annotated[
     Path | None, typer.Option("--config", help="TOML file with settings.", envvar="MOORAGE_CONFIG", dir_okay=False)
 ]
+Database = Annotated[
+    str | None,
+    typer.Option("--database", help="Database URL. [default: SQLite in the data folder]", envvar="MOORAGE_DATABASE"),
+]
+MasterKeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--master-key-file",
+        help="File of the master key. [default: master.key in the data folder]",
+        envvar="MOORAGE_MASTER_KEY_FILE",
+        dir_okay=False,
+    ),
+]
+Account = Annotated[
+    str | None,
+    typer.Option("--account-id", help="The account. [default: the one that is served]", envvar="MOORAGE_ACCOUNT_ID"),
+]
 
 
-def settings_of(config: Path | None, **given: Any) -> Settings:
+def settings_of(config: Path | None, defaults: Mapping[str, Any] | None = None, /, **given: Any) -> Settings:
     """Return the settings that flags, environment and file make; ends the command where they cannot be used."""
     try:
-        return Settings.load(given, file=config)
+        return Settings.load(given, file=config, defaults=defaults)
     except (SettingsError, OSError, ValueError) as problem:
         fail(str(problem))
 

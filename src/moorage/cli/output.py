@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextvars import ContextVar
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+wants_json: Final[ContextVar[bool]] = ContextVar("wants_json", default=False)
+"""Whether the command was told to print JSON."""
 
 
 def _plain(value: Any) -> str:
@@ -28,10 +31,10 @@ def _plain(value: Any) -> str:
             return str(value)
 
 
-def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
+def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool = False) -> None:
     """Print rows, with these columns."""
-    if as_json:
-        typer.echo(json.dumps([dict(row) for row in rows], indent=2, default=str))
+    if as_json or wants_json.get():
+        print_json([dict(row) for row in rows])
         return
     from rich.console import Console  # noqa: PLC0415 (slow to import, and only tables need it)
     from rich.table import Table  # noqa: PLC0415
@@ -42,6 +45,35 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: 
     Console().print(table)
 
 
-def say(message: str, value: Mapping[str, Any], *, as_json: bool) -> None:
+def show_one(value: Mapping[str, Any], *, as_json: bool = False) -> None:
+    """Print one thing, a line for each of its values; rows of things below it."""
+    if as_json or wants_json.get():
+        print_json(dict(value))
+        return
+    tables = {
+        name: rows for name, rows in value.items() if isinstance(rows, list) and rows and isinstance(rows[0], dict)
+    }
+    width = max(len(name) for name in value)
+    for name, one in value.items():
+        if name not in tables:
+            typer.echo(f"{name:{width}}  {_plain(one)}".rstrip())
+    for name, rows in tables.items():
+        typer.echo(f"\n{name}")
+        show(rows, list(rows[0]))
+
+
+def say(message: str, value: Mapping[str, Any], *, as_json: bool = False) -> None:
     """Print one thing that was done: a sentence, or its values as JSON."""
-    typer.echo(json.dumps(dict(value), indent=2, default=str) if as_json else message)
+    if as_json or wants_json.get():
+        print_json(dict(value))
+    else:
+        typer.echo(message)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON; times as ISO 8601."""
+    typer.echo(json.dumps(value, indent=2, default=_text))
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from moorage.cli.options import Config, Data, fail, settings_of
-from moorage.config import SettingsError
+from moorage.cli.managing import in_one_line
+from moorage.cli.options import Config, Data, MasterKeyFile, settings_of
 
 
 def serve(
@@ -18,6 +18,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on. [default: 5100]")] = None,
     workers: Annotated[int | None, typer.Option(help="Server processes. [default: 1]")] = None,
     database: Annotated[str | None, typer.Option(help="Database URL. [default: SQLite in the data folder]")] = None,
+    master_key_file: MasterKeyFile = None,
     storage: Annotated[str | None, typer.Option(help="Folder of layers. [default: blobs in the data folder]")] = None,
     account_id: Annotated[str | None, typer.Option(help="Twelve digits. [default: 000000000000]")] = None,
     region: Annotated[str | None, typer.Option(help="The default region. [default: us-east-1]")] = None,
@@ -56,7 +57,5 @@ def serve(
     settings = settings_of(config, **given)
     from moorage import server  # noqa: PLC0415 (only this command needs all of it)
 
-    try:
+    with in_one_line():
         server.run(settings)
-    except (OSError, SettingsError) as problem:
-        fail(str(problem))

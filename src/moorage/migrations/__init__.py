@@ -7,7 +7,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 """The revision that this version of Moorage works with (a test holds it to Alembic's own answer)."""
 
 

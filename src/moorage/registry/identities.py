@@ -1,5 +1,5 @@
 """
-Users, groups, their policies and keys: made, listed, removed; and the caller that a key stands for.
+Users, groups and their policies: made, listed, removed; and the caller that a key stands for.
 
 What is changed here takes effect with the next request, on every worker:
 nothing of it is remembered between two of them but compiled policy texts.
@@ -30,25 +30,11 @@ if TYPE_CHECKING:
 
     from moorage.domain.names import EntityName
     from moorage.registry.core import Context
-    from moorage.registry.secrets import Keyring
 
 USER: Final = "user"
 GROUP: Final = "group"
 ROLE: Final = "role"
 _KEY_ALPHABET: Final = string.ascii_uppercase + "234567"
-_SECRET_ALPHABET: Final = string.ascii_letters + string.digits + "+/"
-
-
-@dataclass(frozen=True, slots=True)
-class AccessKey:
-    """An access key with its secret, as its owner keeps it."""
-
-    account_id: str
-    access_key_id: str
-    secret_access_key: str
-
-    def __repr__(self) -> str:
-        return f"AccessKey({self.access_key_id})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +194,9 @@ def delete(ctx: Context, kind: str, name: EntityName) -> None:
 
 def set_boundary(ctx: Context, kind: str, name: EntityName, policy: str | None) -> None:
     """Give a user or role a permissions boundary, or take it away; raise `NoSuchEntity`."""
-    _require(ctx, kind, name)
+    require(ctx, kind, name)
     if policy is not None and policy not in MANAGED:
-        _require(ctx, "policy", policy)
+        require(ctx, "policy", policy)
     table = _TABLES[kind]
     held = sa.and_(table.c.account_id == ctx.registry_id, table.c.name == name)
     ctx.tx.execute(sa.update(table).where(held).values(boundary=policy))
@@ -218,8 +204,8 @@ def set_boundary(ctx: Context, kind: str, name: EntityName, policy: str | None) 
 
 def add_to_group(ctx: Context, group: EntityName, user: EntityName) -> None:
     """Make a user a member of a group; raise `NoSuchEntity` if either is missing."""
-    _require(ctx, GROUP, group)
-    _require(ctx, USER, user)
+    require(ctx, GROUP, group)
+    require(ctx, USER, user)
     insert_if_absent(ctx.tx, memberships, {"account_id": ctx.registry_id, "user_name": user, "group_name": group})
 
 
@@ -238,9 +224,9 @@ def remove_from_group(ctx: Context, group: EntityName, user: EntityName) -> None
 
 def attach(ctx: Context, kind: str, name: EntityName, policy: str) -> None:
     """Attach a policy, the account's own or a built-in one, to a user, group or role; raise `NoSuchEntity`."""
-    _require(ctx, kind, name)
+    require(ctx, kind, name)
     if policy not in MANAGED:
-        _require(ctx, "policy", policy)
+        require(ctx, "policy", policy)
     values = {"account_id": ctx.registry_id, "kind": kind, "name": name, "policy": policy}
     insert_if_absent(ctx.tx, attachments, values)
 
@@ -259,7 +245,8 @@ def detach(ctx: Context, kind: str, name: EntityName, policy: str) -> None:
         raise NoSuchEntity(kind="attachment", name=f"{policy} to {kind} {name}")
 
 
-def _require(ctx: Context, kind: str, name: str) -> None:
+def require(ctx: Context, kind: str, name: str) -> None:
+    """Raise `NoSuchEntity` unless the account has a user, group, role or policy of that name."""
     table = _TABLES[kind]
     row = sa.select(table.c.name).where(table.c.account_id == ctx.registry_id, table.c.name == name)
     if ctx.tx.execute(row).first() is None:
@@ -273,63 +260,6 @@ def insert_new(ctx: Context, table: sa.Table, values: dict[str, Any], kind: str,
             ctx.tx.execute(sa.insert(table).values(values))
     except IntegrityError:
         raise EntityAlreadyExists(kind=kind, name=name) from None
-
-
-# --- Access keys ------------------------------------------------------------------------
-
-
-def new_access_key(account_id: str) -> AccessKey:
-    """Return a new key in AWS's forms: ``AKIA`` and 16 characters, a secret of 40. It is not stored yet."""
-    secret = "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40))
-    return AccessKey(account_id, new_id("AKIA"), secret)
-
-
-def store_key(
-    tx: sa.Connection,
-    keyring: Keyring,
-    key: AccessKey,
-    *,
-    user: str | None,
-    now: datetime,
-    expires_at: datetime | None = None,
-) -> None:
-    """Store a key, its secret sealed."""
-    tx.execute(
-        sa.insert(access_keys).values(
-            id=key.access_key_id,
-            account_id=key.account_id,
-            user_name=user,
-            secret=keyring.seal(key.secret_access_key, key.access_key_id),
-            active=True,
-            expires_at=expires_at,
-            created_at=now,
-        )
-    )
-
-
-def create_key(ctx: Context, user: EntityName, expires_at: datetime | None = None) -> AccessKey:
-    """Make an access key for a user; its secret is told this once. Raises `NoSuchEntity`."""
-    _require(ctx, USER, user)
-    key = new_access_key(ctx.registry_id)
-    store_key(ctx.tx, ctx.registry.keyring, key, user=user, now=ctx.now, expires_at=expires_at)
-    return key
-
-
-def set_key_active(ctx: Context, access_key_id: str, *, active: bool) -> None:
-    """Disable a key, or enable it again; raise `NoSuchEntity`."""
-    changed = ctx.tx.execute(sa.update(access_keys).where(_is_key(ctx, access_key_id)).values(active=active))
-    if changed.rowcount != 1:
-        raise NoSuchEntity(kind="access key", name=access_key_id)
-
-
-def delete_key(ctx: Context, access_key_id: str) -> None:
-    """Delete a key; raise `NoSuchEntity`."""
-    if ctx.tx.execute(sa.delete(access_keys).where(_is_key(ctx, access_key_id))).rowcount != 1:
-        raise NoSuchEntity(kind="access key", name=access_key_id)
-
-
-def _is_key(ctx: Context, access_key_id: str) -> sa.ColumnElement[bool]:
-    return sa.and_(access_keys.c.id == access_key_id, access_keys.c.account_id == ctx.registry_id)
 
 
 def new_id(prefix: str) -> str:
@@ -355,6 +285,25 @@ def list_users(ctx: Context) -> Sequence[dict[str, Any]]:
     ]
 
 
+def show_user(ctx: Context, name: EntityName) -> dict[str, Any]:
+    """Return a user with all that gives it permissions; raise `NoSuchEntity`."""
+    require(ctx, USER, name)
+    row = ctx.tx.execute(sa.select(users).where(users.c.account_id == ctx.registry_id, users.c.name == name)).one()
+    groups_ = _names(ctx, memberships.c.group_name, memberships.c.user_name == name)
+    through = {group: _attached(ctx, GROUP, group) for group in groups_}
+    return {
+        "name": row.name,
+        "arn": user_arn(ctx.registry_id, row.name),
+        "userId": row.user_id,
+        "createdAt": row.created_at,
+        "tags": row.tags,
+        "groups": groups_,
+        "policies": _attached(ctx, USER, row.name),
+        "boundary": row.boundary,
+        "groupPolicies": sorted({policy for attached in through.values() for policy in attached}),
+    }
+
+
 def list_groups(ctx: Context) -> Sequence[dict[str, Any]]:
     """Return the account's groups with their members and policies."""
     rows = ctx.tx.execute(sa.select(groups).where(groups.c.account_id == ctx.registry_id).order_by(groups.c.name))
@@ -363,24 +312,6 @@ def list_groups(ctx: Context) -> Sequence[dict[str, Any]]:
             "name": row.name,
             "users": _names(ctx, memberships.c.user_name, memberships.c.group_name == row.name),
             "policies": _attached(ctx, GROUP, row.name),
-        }
-        for row in rows.all()
-    ]
-
-
-def list_keys(ctx: Context, user: str | None = None) -> Sequence[dict[str, Any]]:
-    """Return the account's access keys, without their secrets."""
-    chosen = access_keys.c.user_name == user if user is not None else sa.true()
-    rows = ctx.tx.execute(
-        sa.select(access_keys).where(access_keys.c.account_id == ctx.registry_id, chosen).order_by(access_keys.c.id)
-    )
-    return [
-        {
-            "accessKeyId": row.id,
-            "user": row.user_name or "root",
-            "active": row.active,
-            "createdAt": row.created_at,
-            "expiresAt": row.expires_at,
         }
         for row in rows.all()
     ]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
-from moorage.registry.tables import access_keys, repositories, roles, users
+from moorage.registry import accounts
+from moorage.registry.tables import roles, users
 
 if TYPE_CHECKING:
     from moorage.registry.core import Context
@@ -26,17 +27,9 @@ def principal(ctx: Context, named: str) -> bool:
         return ctx.settings.dev
     account, kind, name = match.groups()
     if kind is None:
-        return _account(ctx, account)
+        return accounts.exists(ctx.tx, account)
     table, name = (users, name) if kind == "user" else (roles, name.partition("/")[0] if kind != "role" else name)
     return _there(ctx, sa.select(table.c.name).where(table.c.account_id == account, table.c.name == name))
-
-
-def _account(ctx: Context, account: str) -> bool:
-    """Tell whether an account is that of the installation, or one that has something here."""
-    return account == ctx.settings.account_id or any(
-        _there(ctx, sa.select(table.c.account_id).where(table.c.account_id == account))
-        for table in (users, roles, access_keys, repositories)
-    )
 
 
 def _there(ctx: Context, rows: sa.Select[tuple[str]]) -> bool:

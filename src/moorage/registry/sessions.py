@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain import policies
 from moorage.registry import identities, roles
-from moorage.registry.identities import new_access_key, new_id
+from moorage.registry.identities import new_id
+from moorage.registry.keys import new_access_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -51,6 +51,15 @@ def _repository_id() -> sa.Column[str]:
     )
 
 
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("id", sa.String(12), primary_key=True),
+    sa.Column("name", sa.String(64), nullable=True),
+    sa.Column("created_at", Instant, nullable=False),
+    comment="Who repositories and identities belong to.",
+)
+
 users = sa.Table(
     "users",
     metadata,
@@ -135,6 +144,9 @@ access_keys = sa.Table(
     sa.Column("active", sa.Boolean, nullable=False),
     sa.Column("expires_at", Instant, nullable=True),
     sa.Column("created_at", Instant, nullable=False),
+    sa.Column("last_used_at", Instant, nullable=True),
+    sa.Column("last_used_service", sa.String(32), nullable=True),
+    sa.Column("last_used_region", sa.String(32), nullable=True),
     sa.ForeignKeyConstraint(["account_id", "user_name"], ["users.account_id", "users.name"], ondelete="CASCADE"),
     sa.Index(None, "account_id", "user_name"),
     comment="Who may sign: a user, or without one the account's root. The secret is sealed.",

@@ -7,6 +7,7 @@ are the ones that clients of ECR match on.
 
 from moorage.domain.errors.access import (
     AccessDenied,
+    AccountInUse,
     EntityAlreadyExists,
     EntityInUse,
     ExpiredCredential,
@@ -16,6 +17,7 @@ from moorage.domain.errors.access import (
     InvalidIdentityToken,
     InvalidSignature,
     MalformedPolicy,
+    NoSuchAccount,
     NoSuchEntity,
     Unauthenticated,
 )
@@ -67,6 +69,7 @@ from moorage.domain.errors.requests import (
 
 __all__ = [
     "AccessDenied",
+    "AccountInUse",
     "BodyTooLarge",
     "EmptyUpload",
     "EntityAlreadyExists",
@@ -100,6 +103,7 @@ __all__ = [
     "Malformed",
     "MalformedPolicy",
     "ManifestTooLarge",
+    "NoSuchAccount",
     "NoSuchEntity",
     "NotSupported",
     "ReferencedImagesNotFound",

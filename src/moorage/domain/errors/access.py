@@ -63,8 +63,23 @@ class NoSuchEntity(Failure, aws="NoSuchEntityException", oci=(404, "UNSUPPORTED"
     """A user, group, policy, role or key that is not there (IAM's ``NoSuchEntity``)."""
 
 
+class NoSuchAccount(
+    Failure,
+    aws="NoSuchEntityException",
+    oci=(404, "UNSUPPORTED"),
+    text="There is no account {account_id}: `moorage account create {account_id}` makes one",
+):
+    """An account that nobody made."""
+
+
+class AccountInUse(
+    Failure, aws="DeleteConflictException", oci=(409, "DENIED"), text="Account {account_id} still has {held}"
+):
+    """An account that cannot be deleted yet (IAM's ``DeleteConflict``)."""
+
+
 class EntityAlreadyExists(
-    Failure, aws="EntityAlreadyExistsException", oci=(409, "DENIED"), text="There is a {kind} {name} already"
+    Failure, aws="EntityAlreadyExistsException", oci=(409, "DENIED"), text="There is already: {kind} {name}"
 ):
     """A name that is taken (IAM's ``EntityAlreadyExists``)."""
 

@@ -50,6 +50,30 @@ def clean_environment(**extra: str) -> dict[str, str]:
     return kept | {"AWS_EC2_METADATA_DISABLED": "true", **extra}
 
 
+class Log(list[str]):
+    """The lines that a process has logged so far, and a way to wait for one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._more = threading.Condition()
+
+    def drain(self, stream: IO[str]) -> None:
+        """Take in lines until the stream ends."""
+        with stream:
+            for line in stream:
+                with self._more:
+                    self.append(line)
+                    self._more.notify_all()
+
+    def line_with(self, text: str) -> str:
+        """Return the first line with a text, when it comes."""
+        with self._more:
+            assert self._more.wait_for(lambda: any(text in line for line in self), timeout=30), (
+                f"no line with {text} in {self}"
+            )
+            return next(line for line in self if text in line)
+
+
 @dataclass
 class Server:
     """A running ``moorage serve``."""
@@ -59,7 +83,7 @@ class Server:
     data: Path
     ready_line: str
     http: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(maxsize=32, retries=False))
-    log: list[str] = field(default_factory=list)
+    log: Log = field(default_factory=Log)
     reader: threading.Thread = field(default_factory=threading.Thread)
     ca: Path | None = None
     """The CA that clients of a server with TLS trust."""
@@ -158,10 +182,10 @@ def start(data: Path, *flags: str, port: int | None = None, workers: int = 2) ->
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment()
     )
-    log: list[str] = []
+    log = Log()
     assert process.stdout is not None
     assert process.stderr is not None
-    reader = threading.Thread(target=_drain, args=(process.stderr, log), daemon=True)
+    reader = threading.Thread(target=log.drain, args=(process.stderr,), daemon=True)
     reader.start()
     line = process.stdout.readline()
     if not line:
@@ -170,11 +194,6 @@ def start(data: Path, *flags: str, port: int | None = None, workers: int = 2) ->
         process.stdout.close()
         raise RuntimeError(f"the server did not start: {''.join(log)}")
     return Server(process, port, data, line.strip(), log=log, reader=reader)
-
-
-def _drain(stream: IO[str], log: list[str]) -> None:
-    with stream:
-        log.extend(stream)
 
 
 @contextlib.contextmanager

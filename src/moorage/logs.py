@@ -39,6 +39,16 @@ def _logger() -> Any:
     return structlog.get_logger()
 
 
+def debugging() -> bool:
+    """Whether the log takes what only somebody who looks for a fault wants to know."""
+    return _level <= logging.DEBUG
+
+
+def debug(event: str, **values: Any) -> None:
+    """Log something for somebody who looks for a fault; ask `debugging` first where requests pass."""
+    _logger().debug(event, **values)
+
+
 def info(event: str, **values: Any) -> None:
     """Log something that an operator may want to know."""
     _logger().info(event, **values)

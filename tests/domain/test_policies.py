@@ -43,7 +43,8 @@ def test_p3_deny_wins() -> None:
     """P3: an explicit Deny on the repository wins over an identity policy that allows everything."""
     denying = on_repository(DENY | {"Principal": AWS_X, "Action": "ecr:PutImage"})
     decision = ask(X, "PutImage", identity=[EVERYTHING], repository=denying)
-    assert decision == Decision(False, "with an explicit deny in a resource-based policy", "repository policy", "#1")
+    assert (decision.allowed, decision.reason) == (False, "with an explicit deny in a resource-based policy")
+    assert (decision.source, decision.statement) == ("repository policy", "#1")
 
 
 def test_p4_cross_account_without_repository_policy() -> None:
@@ -116,7 +117,9 @@ def test_p10_address(address: str, allowed: bool) -> None:
 def test_nothing_allows_nothing() -> None:
     """Without any policy the answer is no, in AWS's words."""
     reason = "because no identity-based policy allows the ecr:BatchGetImage action"
-    assert ask(X) == Decision(False, reason, "implicit deny", None)
+    nothing = ask(X)
+    assert (nothing.allowed, nothing.reason) == (False, reason)
+    assert (nothing.source, nothing.statement) == ("implicit deny", None)
 
 
 def test_registry_policy_counts_as_the_resources_side() -> None:
@@ -464,3 +467,22 @@ def test_decide_needs_no_context() -> None:
     """A request without condition keys is a whole request."""
     request = Request(X, "ecr:PutImage", REPOSITORY)
     assert decide(request, owner=OWNER, identity=[EVERYTHING]).allowed
+
+
+def test_a_decision_shows_its_statements() -> None:
+    """A decision holds the statements that made it, as they were written, and where there is none to be found."""
+    deny = {"Sid": "Never", "Effect": "Deny", "Action": "ecr:Delete*", "Resource": "*"}
+    everything = {"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}
+    mixed = policy(everything, deny, kind=Kind.IDENTITY, name="mixed")
+    (denied,) = ask(X, "DeleteRepository", identity=[mixed]).causes
+    (allowed,) = ask(X, identity=[mixed]).causes
+    assert denied.placed is not None
+    assert denied.statement is not None
+    assert allowed.statement is not None
+    assert denied.placed.policy.written(denied.statement) == deny
+    assert mixed.written(allowed.statement) == everything
+    silent = ask(Y, repository=on_repository({"Principal": "*"}))
+    assert (silent.causes, silent.missing and silent.missing.label) == ((), "identity policy")
+    assert [(one.placed.source, one.allows is not None) for one in silent.case.findings()] == [
+        ("repository policy", True)
+    ]

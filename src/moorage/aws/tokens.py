@@ -6,9 +6,10 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from moorage import logs
 from moorage.domain import policies
 from moorage.domain.errors import AccessDenied, InvalidIdentityToken, InvalidParameter, MalformedPolicy
-from moorage.registry import roles, sessions, webidentity
+from moorage.registry import auth, roles, sessions, webidentity
 from moorage.registry.roles import DEFAULT_SESSION, LONGEST_SESSION
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def assume_role(registry: Registry, request: AwsRequest, fields: Mapping[str, st
         if "ExternalId" in fields:
             context["sts:ExternalId"] = fields["ExternalId"]
         question = policies.Request(principal=ctx.principal, action=action, resource=wanted.arn, context=context)
-        _require(question, _asked(question, role, ctx.identity))
+        _require(request, question, _asked(question, role, ctx.identity))
         return _session(registry, role, wanted, fields, ctx.now)
 
 
@@ -85,7 +86,7 @@ def assume_role_with_web_identity(registry: Registry, request: AwsRequest, field
     principal = webidentity.principal(provider, claims)
     context = {**request.facts, **webidentity.conditions(provider, claims), "sts:RoleSessionName": wanted.session}
     question = policies.Request(principal=principal, action=action, resource=wanted.arn, context=context)
-    _require(question, _asked(question, role))
+    _require(request, question, _asked(question, role))
     return _session(registry, role, wanted, fields, now) | _of_provider(provider, claims)
 
 
@@ -144,16 +145,15 @@ def _asked(question: policies.Request, role: Role | None, caller: Identity | Non
     )
 
 
-def _require(question: policies.Request, decision: Decision | None) -> None:
+def _require(request: AwsRequest, question: policies.Request, decision: Decision | None) -> None:
     """Raise `AccessDenied` unless the role may be taken on; one that is not there is refused like one without trust."""
-    if decision is None or not decision.allowed:
-        because = f"because no resource-based policy allows the {question.action} action"
-        raise AccessDenied(
-            principal=question.principal.arn,
-            action=question.action,
-            resource=question.resource,
-            reason=decision.reason if decision else because,
-        )
+    if decision is not None:
+        auth.require(decision, request.request_id)
+        return
+    words = {"principal": question.principal.arn, "action": question.action, "resource": question.resource}
+    logs.info("access_denied", request_id=request.request_id, **words, decided_by="no such role", statement=None)
+    because = f"because no resource-based policy allows the {question.action} action"
+    raise AccessDenied(**words, reason=because, decided_by="no such role")
 
 
 def _session(

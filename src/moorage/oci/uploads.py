@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 from starlette.responses import Response
 
 from moorage import bodies
-from moorage.domain.errors import AccessDenied, InvalidParameter, RepositoryNotFound
+from moorage.domain.errors import InvalidParameter
 from moorage.domain.names import Digest, RepositoryName
 from moorage.registry import layers, registries, uploads
-from moorage.registry.entrance import enter
+from moorage.registry.entrance import readable
 
 if TYPE_CHECKING:
     from moorage.oci.door import Call, Stream
@@ -71,10 +71,10 @@ def _mount(call: Call, digest: str, source: str | None) -> Digest | None:
     names = [source] if source else layers.holders(call.ctx, digest, limit=_MOUNT_SOURCES)
     for name in names:
         try:
-            found = enter(call.ctx, "ecr:GetDownloadUrlForLayer", RepositoryName.parse(name))
-        except (AccessDenied, InvalidParameter, RepositoryNotFound):
+            found = readable(call.ctx, "ecr:GetDownloadUrlForLayer", RepositoryName.parse(name))
+        except InvalidParameter:
             continue
-        if layer := layers.find(call.ctx, found.id, digest):
+        if found is not None and (layer := layers.find(call.ctx, found.id, digest)):
             uploads.mount(call.ctx, call.repository, layer)
             return layer.digest
     return None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from moorage.domain import policies
-from moorage.domain.errors import AccessDenied, InvalidParameter, RegistryPolicyNotFound, RepositoryPolicyNotFound
+from moorage.domain.errors import InvalidParameter, RegistryPolicyNotFound, RepositoryPolicyNotFound
 from moorage.operations.framework import Mode, on_registry, on_repository, registry_wide
 from moorage.registry import known, registries, repositories
-from moorage.registry.auth import Need, authorize
+from moorage.registry.auth import Need, allows
 
 if TYPE_CHECKING:
     from moorage.registry.core import Context
@@ -40,13 +40,11 @@ def _checked(ctx: Context, text: str, kind: policies.Kind) -> policies.Policy:
 
 def _refuse_lock_out(ctx: Context, repository: Repository, policy: policies.Policy) -> None:
     """Refuse a policy under which the caller could not set another one."""
-    try:
-        authorize(ctx, Need("ecr:SetRepositoryPolicy", repository.arn, policy, repository.tags))
-    except AccessDenied:
+    if not allows(ctx, Need("ecr:SetRepositoryPolicy", repository.arn, policy, repository.tags)):
         raise InvalidParameter(
             "PolicyText",
             "The policy would prevent you from setting another policy in the future. Use force to set it.",
-        ) from None
+        )
 
 
 @on_repository("ecr:GetRepositoryPolicy")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from moorage import logs
 from moorage.domain.errors import (
     AccessDenied,
     ExpiredCredential,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from moorage.domain.policies import Policy
+    from moorage.domain.policies import Decision, Policy
     from moorage.registry.core import Context, Registry
     from moorage.registry.identities import KeyHolder
     from moorage.registry.registries import Rules
@@ -250,21 +251,45 @@ def authorize(ctx: Context, *needs: Need) -> None:
     The only place where access is decided, for both doors, jobs and commands.
     """
     for need in needs:
-        conditions = _conditions(ctx, need)
-        request = Request(principal=ctx.principal, action=need.action, resource=need.resource, context=conditions)
-        decision = decide(
-            request,
-            owner=ctx.registry_id,
-            identity=ctx.identity.policies,
-            repository=need.policy,
-            registry=_registry_policy(ctx, need),
-            session=ctx.identity.limit,
-            boundary=ctx.identity.boundary,
-        )
-        if not decision.allowed:
-            raise AccessDenied(
-                principal=ctx.principal.arn, action=need.action, resource=need.resource, reason=decision.reason
-            )
+        require(judge(ctx, need), ctx.request_id)
+
+
+def allows(ctx: Context, need: Need) -> bool:
+    """Tell whether the caller may do something, where the answer to no is something else than a refusal."""
+    return judge(ctx, need).allowed
+
+
+def judge(ctx: Context, need: Need) -> Decision:
+    """Decide about one need, and enforce nothing: what `authorize` goes by, and what explains it."""
+    conditions = _conditions(ctx, need)
+    request = Request(principal=ctx.principal, action=need.action, resource=need.resource, context=conditions)
+    return decide(
+        request,
+        owner=ctx.registry_id,
+        identity=ctx.identity.policies,
+        repository=need.policy,
+        registry=_registry_policy(ctx, need),
+        session=ctx.identity.limit,
+        boundary=ctx.identity.boundary,
+    )
+
+
+def require(decision: Decision, request_id: str) -> None:
+    """Log a decision (a refusal always, the rest for debugging), and raise `AccessDenied` for a refusal."""
+    if decision.allowed and not logs.debugging():
+        return
+    request = decision.case.request
+    words = {"principal": request.principal.arn, "action": request.action, "resource": request.resource}
+    log = logs.debug if decision.allowed else logs.info
+    log(
+        "access_allowed" if decision.allowed else "access_denied",
+        request_id=request_id,
+        **words,
+        decided_by=decision.source,
+        statement=decision.statement,
+    )
+    if not decision.allowed:
+        raise AccessDenied(**words, reason=decision.reason, decided_by=decision.source, statement=decision.statement)
 
 
 def _registry_policy(ctx: Context, need: Need) -> Policy | None:

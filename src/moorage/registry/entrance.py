@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from moorage.domain.errors import RepositoryAlreadyExists
 from moorage.domain.names import repository_arn
 from moorage.registry import lifecycle, repositories, templates
-from moorage.registry.auth import Need, authorize
+from moorage.registry.auth import Need, allows, authorize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,3 +58,9 @@ def _create(ctx: Context, name: RepositoryName, template: Template) -> None:
         )
         if template.lifecycle_policy is not None:
             lifecycle.put(ctx, made, template.lifecycle_policy)
+
+
+def readable(ctx: Context, action: str, name: RepositoryName) -> Repository | None:
+    """Return the repository, None if it is not there or the caller may not do ``action`` on it."""
+    needed, found = repositories.need(ctx, action, name)
+    return found if found is not None and allows(ctx, needed) else None

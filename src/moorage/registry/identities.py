@@ -7,6 +7,7 @@ nothing of it is remembered between two of them but compiled policy texts.
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 import string
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ _IN_GROUPS = sa.select(memberships.c.group_name).where(
 )
 _OWN = sa.and_(policies_table.c.account_id == attachments.c.account_id, policies_table.c.name == attachments.c.policy)
 _ATTACHED = (
-    sa.select(attachments.c.policy, policies_table.c.document)
+    sa.select(attachments.c.kind, attachments.c.name, attachments.c.policy, policies_table.c.document)
     .join_from(attachments, policies_table, _OWN, isouter=True)
     .where(attachments.c.account_id == sa.bindparam("account"))
 )
@@ -126,13 +127,20 @@ def policies_of(tx: sa.Connection, principal: policies.Principal) -> tuple[polic
     if principal.name is None:
         return ()
     rows = tx.execute(_POLICIES, {"account": principal.account, "user": principal.name})
-    return tuple(_compiled(row.document or MANAGED[row.policy], row.policy) for row in rows)
+    return tuple(_attached_policy(*row) for row in rows)
 
 
 def policies_of_role(tx: sa.Connection, account: str, name: str) -> tuple[policies.Policy, ...]:
     """Return the identity policies of a role."""
     rows = tx.execute(_ROLE_POLICIES, {"account": account, "role": name})
-    return tuple(_compiled(row.document or MANAGED[row.policy], row.policy) for row in rows)
+    return tuple(_attached_policy(*row) for row in rows)
+
+
+@lru_cache(maxsize=4096)
+def _attached_policy(kind: str, holder: str, name: str, document: str | None) -> policies.Policy:
+    """Return an attached policy, with what a decision says of it. Without a document it is a built-in one."""
+    compiled = _compiled(document or MANAGED[name], name)
+    return dataclasses.replace(compiled, managed=document is None, holder=f"{kind} {holder}")
 
 
 @lru_cache(maxsize=1024)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from moorage.domain.errors.failure import Failure
 
 
@@ -56,7 +58,16 @@ class AccessDenied(
     oci=(403, "DENIED"),
     text="User: {principal} is not authorized to perform: {action} on resource: {resource} {reason}",
 ):
-    """Known, and not allowed. ``reason`` ends the sentence as AWS ends it."""
+    """
+    Known, and not allowed. ``reason`` ends the sentence as AWS ends it.
+
+    What decided is for logs, and never for who was refused.
+    """
+
+    def __init__(self, *, decided_by: str = "implicit deny", statement: str | None = None, **values: Any) -> None:
+        super().__init__(**values)
+        self.decided_by = decided_by
+        self.statement = statement
 
 
 class NoSuchEntity(Failure, aws="NoSuchEntityException", oci=(404, "UNSUPPORTED"), text="There is no {kind} {name}"):

@@ -10,7 +10,9 @@ refused: an unknown element, operator or principal form is a `PolicyError`.
 
 ==============  ========================================================
 ``reading``     JSON with what JSON leaves open decided: duplicates, size
-``model``       the words: principal, request, decision, kinds of policy
+``model``       the words: principal, request, kinds of policy
+``places``      what a policy is in a decision
+``outcome``     a decision, with the statements that made it
 ``facts``       a request's condition keys
 ``variables``   ``${aws:username}`` in patterns
 ``principals``  Principal and NotPrincipal
@@ -28,18 +30,24 @@ refused: an unknown element, operator or principal form is a `PolicyError`.
 
 from moorage.domain.policies.decision import assume, decide
 from moorage.domain.policies.document import only_about, parse, principals
-from moorage.domain.policies.model import Decision, Kind, PolicyError, Principal, Request
+from moorage.domain.policies.model import Kind, PolicyError, Principal, Request
+from moorage.domain.policies.outcome import Cause, Decision
+from moorage.domain.policies.places import Place, Placed
 from moorage.domain.policies.reading import MAX_LENGTH
-from moorage.domain.policies.statement import Policy
+from moorage.domain.policies.statement import Policy, Statement
 
 __all__ = [
     "MAX_LENGTH",
+    "Cause",
     "Decision",
     "Kind",
+    "Place",
+    "Placed",
     "Policy",
     "PolicyError",
     "Principal",
     "Request",
+    "Statement",
     "assume",
     "decide",
     "only_about",

@@ -17,13 +17,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.policies.case import BOUNDARY, IDENTITY, REGISTRY, REPOSITORY, SESSION, TRUST, Case, put
+from moorage.domain.policies.case import Case
 from moorage.domain.policies.facts import Question
+from moorage.domain.policies.places import BOUNDARY, IDENTITY, REGISTRY, REPOSITORY, SESSION, TRUST, put
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moorage.domain.policies.model import Decision, Request
+    from moorage.domain.policies.model import Request
+    from moorage.domain.policies.outcome import Decision
     from moorage.domain.policies.statement import Policy
 
 _TOKEN: Final = "ecr:getauthorizationtoken"  # noqa: S105 - the name of an action

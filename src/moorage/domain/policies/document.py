@@ -54,4 +54,5 @@ def parse(text: str, kind: Kind, *, name: str | None = None) -> Policy:
         name,
         denies=tuple(statement for statement in statements if not statement.allow),
         allows=tuple(statement for statement in statements if statement.allow),
+        text=text,
     )

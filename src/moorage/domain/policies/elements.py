@@ -62,6 +62,7 @@ class Reader:
         action, resource = self._one_of("Action"), self._resource_element()
         actions = self._actions(action)
         return Statement(
+            index=self.index,
             label=optional_text(self.given, "Sid", self.where) or f"#{self.index + 1}",
             allow=self._effect(),
             actions=any_of(pieces(name) for name in actions),

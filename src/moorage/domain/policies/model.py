@@ -1,4 +1,4 @@
-"""The words of access control: who asks, what is asked, what was decided."""
+"""The words of access control: who asks, what is asked."""
 
 from __future__ import annotations
 
@@ -86,16 +86,3 @@ class Request:
     """An ARN, or ``*`` for what is done to no resource in particular."""
     context: Mapping[str, str | Sequence[str]] = field(default_factory=dict, hash=False)
     """Condition keys and values. Keys about the principal are taken from ``principal``, never from here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The answer, with the words for the caller and the cause for the log."""
-
-    allowed: bool
-    reason: str
-    """How AWS ends the sentence "User: … is not authorized to perform: … on resource: … "."""
-    source: str
-    """What decided: ``repository policy``, ``identity policy NAME``, ``root``, ``implicit deny``."""
-    statement: str | None = None
-    """The statement that decided: its Sid, or ``#2`` for the second of its policy."""

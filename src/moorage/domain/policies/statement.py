@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from moorage.domain.policies.principals import Reach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from moorage.domain.policies.conditions import Condition, Presence
     from moorage.domain.policies.facts import Question
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 class Statement:
     """One compiled statement."""
 
+    index: int
+    """Its place in the policy, from 0."""
     label: str
     """Its Sid, or ``#2`` for the second of its policy."""
     allow: bool
@@ -66,3 +69,15 @@ class Policy:
     """What logs call it, beside its kind."""
     denies: tuple[Statement, ...]
     allows: tuple[Statement, ...]
+    text: str = field(repr=False, compare=False)
+    """The document, as it was written."""
+    managed: bool = False
+    """Whether it is one of the built-in policies."""
+    holder: str | None = None
+    """Whom it is attached to, where that is known: ``user ci``, ``group devs``, ``role deploy``."""
+
+    def written(self, statement: Statement) -> Mapping[str, object]:
+        """Return one of its statements as the document has it."""
+        listed = json.loads(self.text)["Statement"]
+        entry: Mapping[str, object] = listed[statement.index] if isinstance(listed, list) else listed
+        return entry

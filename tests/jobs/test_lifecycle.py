@@ -166,3 +166,14 @@ def test_a_repository_that_goes_takes_its_policy_along(bench: Bench, clock: Cloc
         repositories.delete(ctx, repository, force=True)
     clock.move(minutes=5)
     assert run(bench, clock)["done"] == 0
+
+
+def test_what_is_to_be_archived_is_not_deleted(bench: Bench, clock: Clock, repository: Repository) -> None:
+    """A rule whose action is another than to expire deletes nothing."""
+    rule = json.loads(KEEP_TWO)["rules"][0] | {"action": {"type": "transition", "targetStorageClass": "archive"}}
+    with bench.write() as ctx:
+        lifecycle.put(ctx, repository, json.dumps({"rules": [rule]}))
+
+    run(bench, clock)
+
+    assert there(bench, repository) == ["v0", "v1", "v2", "v3", "v4"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from moorage import logs
 from moorage.domain.errors import Failure
+from moorage.domain.lifecycle import Action
 from moorage.domain.names import Digest, RepositoryName
 from moorage.jobs.work import Stopped
 from moorage.registry import images, lifecycle, repositories
@@ -60,7 +61,8 @@ def _expire(registry: Registry, due: Due, run: Run) -> int:
         repository = repositories.find(ctx, RepositoryName(due.name))
         if repository is None:
             return 0
-        found = [image for image, _rule in lifecycle.select(ctx, repository, due.text)]
+        # What a rule would archive is not to be deleted.
+        found = [image for image, rule in lifecycle.select(ctx, repository, due.text) if rule.action is Action.EXPIRE]
     expired = 0
     for start in range(0, len(found), _BATCH):
         run.check()

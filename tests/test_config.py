@@ -47,6 +47,7 @@ OTHER: dict[str, Any] = {
     "database": "sqlite:///there/db",
     "master_key_file": Path("key"),
     "storage": "there/layers",
+    "last_used_seconds": 3,
     "account_id": "123456789012",
     "region": "cn-north-1",
     "domain": "registry.example.com",
@@ -66,7 +67,7 @@ OTHER: dict[str, Any] = {
 }
 """For each setting a value that is not its default."""
 
-FOR_THE_FILE = {"upload_expiry_hours", "jobs_poll_seconds"}
+FOR_THE_FILE = {"last_used_seconds", "upload_expiry_hours", "jobs_poll_seconds"}
 """Settings without a flag."""
 
 COMPANIONS = {"tls_cert": {"tls_key": "key.pem"}, "tls_key": {"tls_cert": "cert.pem"}}

@@ -31,6 +31,7 @@ from moorage.jobs.runner import Runner
 from moorage.jobs.table import JOBS
 from moorage.oci.door import facts_of, not_found
 from moorage.oci.routes import routes
+from moorage.registry import uses
 from moorage.registry.core import Registry
 from moorage.registry.secrets import Keyring
 
@@ -106,7 +107,8 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         runner = _start_jobs(opened)
-        yield
+        async with uses.flushing(opened):
+            yield
         runner.stop()
         await opened.perform(partial(runner.join, _JOBS_END))
         opened.close()

@@ -100,6 +100,9 @@ class Settings:
     log_level: str = "info"
     """``debug``, ``info``, ``warning`` or ``error``."""
 
+    last_used_seconds: int = 60
+    """Seconds between two writings of when keys were last used."""
+
     upload_expiry_hours: int = 24
     """Hours after which an upload that nobody continued is forgotten."""
 
@@ -119,6 +122,7 @@ class Settings:
             "region must look like us-east-1": is_region(self.region),
             "port must be between 1 and 65535": 1 <= self.port <= 65535,  # noqa: PLR2004 (TCP)
             "workers must be at least 1": self.workers >= 1,
+            "last_used_seconds must be at least 1": self.last_used_seconds >= 1,
             "upload_expiry_hours must be at least 1": self.upload_expiry_hours >= 1,
             "lifecycle_interval_minutes must be at least 1": self.lifecycle_interval_minutes >= 1,
             "jobs_poll_seconds must be at least 1": self.jobs_poll_seconds >= 1,

@@ -45,5 +45,6 @@ class AwsRequest:
             access_key_id=claim.access_key_id,
             region=claim.region,
             session_token=claim.session_token,
+            service=claim.service,
             verify=lambda secret, now: sigv4.verify(self.signed, claim, secret, now, services),
         )

@@ -24,6 +24,7 @@ from moorage.domain.names import is_region, is_registry_id
 from moorage.domain.policies import Principal, Request, decide
 from moorage.registry import identities, registries, sessions
 from moorage.registry.secrets import Expired, Forged
+from moorage.registry.uses import Use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,6 +65,8 @@ class Signed:
     access_key_id: str
     region: str
     session_token: str | None
+    service: str
+    """For which service: ``ecr`` or ``sts``."""
     verify: Callable[[str, datetime], None]
     """Takes the secret and the time; raises one of the failures of a signature."""
 
@@ -105,6 +108,14 @@ def authenticate(registry: Registry, tx: sa.Connection, credential: Credential, 
     """
     if registry.settings.dev:
         return _anybody(registry, credential)
+    identity = _authenticated(registry, tx, credential, now)
+    if identity.access_key_id:
+        service = credential.service if isinstance(credential, Signed) else "ecr"
+        registry.uses.note(identity.access_key_id, Use(now, service, identity.region))
+    return identity
+
+
+def _authenticated(registry: Registry, tx: sa.Connection, credential: Credential, now: datetime) -> Identity:
     match credential:
         case Signed():
             return _authenticate_signed(registry, tx, credential, now)

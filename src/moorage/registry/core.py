@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 from moorage import logs
 from moorage.registry.auth import SYSTEM, Identity, authenticate
 from moorage.registry.hashing import HashStates
+from moorage.registry.uses import Uses
 from moorage.registry.webidentity import KeyCache
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class Registry:
         self.new_id: Callable[[], str] = lambda: str(uuid.uuid4())
         self.hash_states = HashStates()
         self.issuer_keys = KeyCache(fetch)
+        self.uses = Uses()
 
     def read(
         self, who: Credential | Identity, *, request_id: str = "-", facts: dict[str, str] | None = None
@@ -169,9 +171,10 @@ class Registry:
         return Identity(SYSTEM, "system", registry_id or self.settings.account_id, region or self.settings.region)
 
     def close(self) -> None:
-        """Finish running units and let go of files and connections."""
+        """Finish running units, write which keys were used, and let go of files and connections."""
         if "_threads" in self.__dict__:
             self._threads.shutdown(wait=True)
+        self.uses.flush(self.database)
         self.database.close()
 
     def random(self, count: int) -> bytes:

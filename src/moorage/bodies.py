@@ -40,3 +40,11 @@ async def whole(request: Request, limit: int, too_long: Failure) -> bytes:
         if len(body) > limit:
             raise too_long
     return bytes(body)
+
+
+def may_come(request: Request) -> bool:
+    """Whether the request has a body, or says too little to rule it out (HTTP/2 needs no length)."""
+    length = request.headers.get("content-length")
+    if length is not None:
+        return bool(length.strip("0"))
+    return "transfer-encoding" in request.headers or not request.scope["http_version"].startswith("1")

@@ -105,16 +105,16 @@ class Stream:
         self._credential = credential
 
     @contextmanager
-    def entered(self, *, push: bool = False) -> Iterator[Call]:
-        """Open a unit of work (a writing one with ``push``) in which the row's action is allowed."""
+    def entered(self, *, also: Sequence[str] = (), push: bool = False) -> Iterator[Call]:
+        """Open a unit of work (a writing one with ``push``) in which the row's action is allowed, and others too."""
         facts, request_id = facts_of(self.request), self.request.state.request_id
         opened = self.registry.write if push else self.registry.read
         with opened(self._credential, request_id=request_id, facts=facts) as ctx:
-            yield self._door.enter(ctx, self._row, self.request, b"", push=push)
+            yield self._door.enter(ctx, self._row, self.request, b"", also=also, push=push)
 
-    def enter(self) -> Call:
+    def enter(self, also: Sequence[str] = ()) -> Call:
         """Authenticate and authorise only; the call's own transaction has ended."""
-        with self.entered() as call:
+        with self.entered(also=also) as call:
             return call
 
 
@@ -158,13 +158,15 @@ class Door:
         with opened(credential, request_id=request_id, facts=facts) as ctx:
             return handler(self.enter(ctx, row, request, body, push=row.method == "PUT"))
 
-    def enter(self, ctx: Context, row: Row, request: Request, body: bytes, *, push: bool = False) -> Call:
-        """Decide access to what the row asks; this is where every route passes."""
+    def enter(
+        self, ctx: Context, row: Row, request: Request, body: bytes, *, also: Sequence[str] = (), push: bool = False
+    ) -> Call:
+        """Decide access to what the row asks, and ``also`` to what else is done; this is where every route passes."""
         ctx = self._addressed(ctx, request)
         target = None
         if row.on_repository:
             name = RepositoryName.parse(request.path_params["name"])
-            target = enter(ctx, row.action, name, push=push)
+            target = enter(ctx, row.action, name, also=also, push=push)
         elif "token" not in request.path_params:
             everything = repository_arn(ctx.region, ctx.registry_id, "*")
             authorize(ctx, Need(row.action, "*" if row.action == "ecr:GetAuthorizationToken" else everything))

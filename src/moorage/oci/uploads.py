@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _GATHERED: Final = 1024 * 1024
 """Bytes gathered before they are hashed and written: fewer hops to a thread, larger writes."""
+_PART: Final = "ecr:UploadLayerPart"
+_COMPLETE: Final = "ecr:CompleteLayerUpload"
+"""What a request needs that sends a layer's bytes, or makes a layer of them, besides what its row says."""
 _MOUNT_SOURCES: Final = 50
 """Repositories that are tried as the source of a mount that names none."""
 _CONTENT_RANGE: Final = re.compile(r"(?:bytes[ =])?(\d{1,15})-(\d{1,15})(?:/(?:\d{1,15}|\*))?")
@@ -57,8 +60,9 @@ async def begin(stream: Stream) -> Response:
 
 def _open(stream: Stream) -> tuple[Call, uploads.Upload | Digest]:
     """Mount what can be mounted, else begin an upload."""
-    with stream.entered(push=True) as call:
-        query = stream.request.query_params
+    query = stream.request.query_params
+    also = [_PART, _COMPLETE] if "digest" in query else []
+    with stream.entered(also=also, push=True) as call:
         if "mount" in query and (mounted := _mount(call, query["mount"], query.get("from"))):
             return call, mounted
         return call, uploads.begin(call.ctx, call.repository)
@@ -97,7 +101,8 @@ async def append(stream: Stream) -> Response:
 async def complete(stream: Stream) -> Response:
     """Append the body, if there is one, and make the upload a blob."""
     digest = Digest.parse(stream.request.query_params.get("digest", ""), field="layerDigest")
-    call = await stream.registry.perform(stream.enter, point_read=True)
+    also = [_PART] if bodies.may_come(stream.request) else []
+    call = await stream.registry.perform(partial(stream.enter, also), point_read=True)
     return await _complete(stream, call, call.params["upload"], digest)
 
 

@@ -11,7 +11,7 @@ from moorage.registry import lifecycle, repositories, templates
 from moorage.registry.auth import Need, allows, authorize
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from moorage.domain.names import RepositoryName
     from moorage.registry.core import Context
@@ -24,22 +24,23 @@ def enter(
     action: str,
     name: RepositoryName,
     *,
+    also: Sequence[str] = (),
     push: bool = False,
     request_tags: Mapping[str, str | None] | None = None,
 ) -> Repository:
     """
-    Return the repository, if the caller may do ``action`` on it.
+    Return the repository, if the caller may do ``action`` on it, and what is ``also`` done.
 
     Access is decided before existence, so that who may not do it does not
     learn whether it is there. With ``push``, a missing repository is created
     where a creation template says so and the caller may create it.
     """
     needed, found = repositories.need(ctx, action, name, request_tags)
-    authorize(ctx, needed)
+    authorize(ctx, needed, *(needed._replace(action=more) for more in also))
     if found is None and push and (template := templates.for_push(ctx, name)) is not None:
         _create(ctx, name, template)
         # Once more: the template may have given it a policy of its own.
-        return enter(ctx, action, name)
+        return enter(ctx, action, name, also=also)
     return found or repositories.get(ctx, name)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests import servers, stacks
+from tests import postgres, servers, stacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,13 @@ def stack(request: pytest.FixtureRequest) -> Iterator[stacks.Stack]:
     """The stack that was chosen, running."""
     with stacks.opened(request.config.getoption("--stack")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[postgres.Cluster]:
+    """A PostgreSQL server."""
+    with postgres.shared() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

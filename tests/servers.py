@@ -87,6 +87,17 @@ class Server:
     reader: threading.Thread = field(default_factory=threading.Thread)
     ca: Path | None = None
     """The CA that clients of a server with TLS trust."""
+    flags: tuple[str, ...] = ()
+
+    @property
+    def database(self) -> str | None:
+        """The URL of the database that it was started with, None for the file in the data folder."""
+        return self.flags[self.flags.index("--database") + 1] if "--database" in self.flags else None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment in which a command finds what the server works on."""
+        return {"MOORAGE_DATABASE": self.database} if self.database else {}
 
     def trusting(self, ca: Path) -> Self:
         """Let the clients that this makes trust a CA."""
@@ -193,7 +204,7 @@ def start(data: Path, *flags: str, port: int | None = None, workers: int = 2) ->
         reader.join(timeout=30)
         process.stdout.close()
         raise RuntimeError(f"the server did not start: {''.join(log)}")
-    return Server(process, port, data, line.strip(), log=log, reader=reader)
+    return Server(process, port, data, line.strip(), log=log, reader=reader, flags=flags)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests import postgres
+
 Flags = Callable[[Path], list[str]]
 """Takes the data folder of a server, and returns flags of ``moorage serve``."""
 
@@ -32,10 +34,18 @@ def in_the_data_folder() -> Iterator[Flags]:
     yield lambda _data: []
 
 
+@contextlib.contextmanager
+def on_postgres() -> Iterator[Flags]:
+    """PostgreSQL: one server for all, a database for each."""
+    with postgres.shared() as cluster:
+        yield lambda _data: ["--database", cluster.migrated()]
+
+
 Part = Callable[[], contextlib.AbstractContextManager[Flags]]
 
 STACKS: Final[dict[str, tuple[Part, ...]]] = {
     "sqlite": (in_the_data_folder,),
+    "postgres": (on_postgres,),
 }
 
 

@@ -45,6 +45,9 @@ OTHER: dict[str, Any] = {
     "port": 6100,
     "workers": 3,
     "database": "sqlite:///there/db",
+    "database_pool": 3,
+    "database_wait_seconds": 4,
+    "database_timeout_seconds": 5,
     "master_key_file": Path("key"),
     "storage": "there/layers",
     "last_used_seconds": 3,
@@ -67,7 +70,14 @@ OTHER: dict[str, Any] = {
 }
 """For each setting a value that is not its default."""
 
-FOR_THE_FILE = {"last_used_seconds", "upload_expiry_hours", "jobs_poll_seconds"}
+FOR_THE_FILE = {
+    "database_pool",
+    "database_wait_seconds",
+    "database_timeout_seconds",
+    "last_used_seconds",
+    "upload_expiry_hours",
+    "jobs_poll_seconds",
+}
 """Settings without a flag."""
 
 COMPANIONS = {"tls_cert": {"tls_key": "key.pem"}, "tls_key": {"tls_cert": "cert.pem"}}

@@ -90,7 +90,7 @@ def test_migrating_again_changes_nothing(engine: sa.Engine) -> None:
         connection.exec_driver_sql("INSERT INTO blobs (digest, size, location, created_at) VALUES ('d', 1, 'l', 0)")
 
     migrations.upgrade(engine)
-    installation.migrate(engine)
+    installation.migrate(engine, Settings())
 
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM blobs").scalar_one() == 1

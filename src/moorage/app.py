@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -24,6 +24,7 @@ from moorage.aws import door as aws
 from moorage.aws.request import AwsRequest
 from moorage.aws.sigv4 import SignedRequest
 from moorage.config import Settings, SettingsError
+from moorage.domain.errors import Unavailable
 from moorage.drivers.disk import DiskStore
 from moorage.drivers.fetch import fetch
 from moorage.drivers.sqlite import SqliteDatabase
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from moorage.drivers.postgres import PostgresDatabase
+
 _JOBS_END: Final = 20.0
 """Seconds that a job has to stop in when its process ends."""
 
@@ -56,11 +59,40 @@ def prepare(settings: Settings) -> None:
         installation.ensure_master_key(settings)
         database = _open_database(settings)
         try:
-            installation.migrate(database.engine)
+            if settings.database_is_shared:
+                installation.require_tables(database.engine, settings)
+            else:
+                installation.migrate(database.engine, settings)
             registry = _registry(settings, database)
             installation.ensure_root_key(registry)
         finally:
             database.close()
+
+
+def migrate(settings: Settings) -> None:
+    """
+    Bring the tables of a shared database to this version's, and make the root access key if the account has none.
+
+    Raises `SettingsError` for a database of another master key or a newer version.
+    """
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with installation.locked(settings.data):
+        installation.ensure_master_key(settings)
+        database = _open_database(settings)
+        try:
+            installation.migrate(database.engine, settings)
+            installation.ensure_root_key(_registry(settings, database))
+        finally:
+            database.close()
+
+
+def check_tables(settings: Settings) -> None:
+    """Raise `SettingsError` unless this version can work on the tables as they are."""
+    database = _open_database(settings)
+    try:
+        installation.require_tables(database.engine, settings)
+    finally:
+        database.close()
 
 
 def open_registry(settings: Settings) -> Registry:
@@ -80,18 +112,36 @@ def open_prepared(settings: Settings) -> Registry:
         raise
 
 
-def _registry(settings: Settings, database: SqliteDatabase) -> Registry:
+def _registry(settings: Settings, database: SqliteDatabase | PostgresDatabase) -> Registry:
     keyring = Keyring(installation.master_key(settings), os.urandom)
     return Registry(settings, database, _open_store(settings), keyring, fetch=fetch)
 
 
-def _open_database(settings: Settings) -> SqliteDatabase:
+def _open_database(settings: Settings) -> SqliteDatabase | PostgresDatabase:
     if settings.database is None:
         return SqliteDatabase(settings.data / "moorage.sqlite")
-    scheme, _, path = settings.database.partition(":///")
-    if scheme != "sqlite":
-        raise SettingsError(f"database: this version knows sqlite:///PATH only, not {scheme}")
-    return SqliteDatabase(Path(path))
+    scheme, _, rest = settings.database.partition("://")
+    if scheme == "sqlite":
+        return SqliteDatabase(Path(rest.removeprefix("/")))
+    if scheme not in {"postgresql", "postgresql+psycopg"}:
+        raise SettingsError(f"database: this version knows sqlite:///PATH and postgresql://…, not {scheme}")
+    return _open_postgres(settings, settings.database)
+
+
+def _open_postgres(settings: Settings, url: str) -> PostgresDatabase:
+    try:
+        from moorage.drivers.postgres import PostgresDatabase  # noqa: PLC0415 (for those who have its library)
+
+        return PostgresDatabase(
+            url,
+            pool=settings.database_pool,
+            wait=settings.database_wait_seconds,
+            timeout=settings.database_timeout_seconds,
+        )
+    except ImportError as problem:
+        raise SettingsError(f"database: PostgreSQL needs the extra moorage[postgres] ({problem.name})") from None
+    except (ArgumentError, ValueError):
+        raise SettingsError("database: this is not the URL of a database") from None
 
 
 def _open_store(settings: Settings) -> DiskStore:
@@ -168,7 +218,7 @@ def _is_ready(registry: Registry) -> bool:
         with registry.database.read() as tx:
             tx.exec_driver_sql("SELECT 1 FROM repositories LIMIT 1").first()
         registry.blobs.size(registry.blobs.new_location(registry.new_id()))
-    except (SQLAlchemyError, OSError):
+    except (SQLAlchemyError, Unavailable, OSError):
         return False
     return True
 

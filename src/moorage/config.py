@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _LABELS = 4
 """``<account>.dkr.ecr.<region>``"""
 _DOMAIN_RE = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+_SHORTEST_TIMEOUT = 3
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 SELF_SIGNED = "self-signed"
 Network = IPv4Network | IPv6Network
@@ -54,6 +55,15 @@ class Settings:
 
     master_key_file: Path | None = None
     """File of the master key; ``master.key`` in the data folder if not given."""
+
+    database_pool: int = 8
+    """Connections that each worker may have to a PostgreSQL server: nodes times workers times this, at most."""
+
+    database_wait_seconds: int = 10
+    """Seconds that a request waits for one of them to be free before it is refused."""
+
+    database_timeout_seconds: int = 30
+    """Seconds that one statement may take on a PostgreSQL server; a lock is waited for a third of that."""
 
     storage: str | None = None
     """Where layers are kept: a folder; ``blobs`` in the data folder if not given."""
@@ -123,6 +133,9 @@ class Settings:
             "port must be between 1 and 65535": 1 <= self.port <= 65535,  # noqa: PLR2004 (TCP)
             "workers must be at least 1": self.workers >= 1,
             "last_used_seconds must be at least 1": self.last_used_seconds >= 1,
+            "database_pool must be at least 1": self.database_pool >= 1,
+            "database_wait_seconds must be at least 1": self.database_wait_seconds >= 1,
+            "database_timeout_seconds must be at least 3": self.database_timeout_seconds >= _SHORTEST_TIMEOUT,
             "upload_expiry_hours must be at least 1": self.upload_expiry_hours >= 1,
             "lifecycle_interval_minutes must be at least 1": self.lifecycle_interval_minutes >= 1,
             "jobs_poll_seconds must be at least 1": self.jobs_poll_seconds >= 1,
@@ -167,6 +180,11 @@ class Settings:
         values.update({name: environ[key] for name in names if (key := variable(name)) in environ})
         values.update({name: value for name, value in given.items() if value is not None})
         return cls(**{name: _convert(names[name], value) for name, value in values.items()})
+
+    @property
+    def database_is_shared(self) -> bool:
+        """Whether other nodes may be at work on the same database: it is not a file beside this one."""
+        return self.database is not None and not self.database.startswith("sqlite")
 
     @property
     def base_url(self) -> str:

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
+from sqlalchemy.exc import DBAPIError
 
 from moorage import migrations
 from moorage.config import SettingsError
 from moorage.registry import accounts
 from moorage.registry.keys import AccessKey, new_access_key, store
-from moorage.registry.secrets import KEY_BYTES, decode_key, encode_key
-from moorage.registry.tables import access_keys
+from moorage.registry.secrets import KEY_BYTES, Forged, decode_key, encode_key
+from moorage.registry.tables import access_keys, facts
+from moorage.registry.upsert import insert_if_absent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from moorage.config import Settings
     from moorage.registry.core import Registry
 
+_MASTER_KEY_CHECK: Final = "master_key_check"
+"""Name of the fact that only the right master key opens."""
 MASTER_KEY_VARIABLE: Final = "MOORAGE_MASTER_KEY"
 
 
@@ -62,10 +66,40 @@ def master_key(settings: Settings) -> bytes:
         raise SettingsError(f"{source} must hold the base64 of {KEY_BYTES} bytes") from None
 
 
-def migrate(engine: sa.Engine) -> None:
-    """Bring the tables to this version's; quick where they are."""
-    if migrations.current(engine) != migrations.HEAD:
+def migrate(engine: sa.Engine, settings: Settings) -> None:
+    """Bring the tables to this version's; quick where they are. Raises `SettingsError` for those of a newer one."""
+    found = _tables(engine)
+    if found.is_behind:
         migrations.upgrade(engine)
+    elif not found.serves:
+        raise SettingsError(_other_tables(found, settings))
+
+
+def require_tables(engine: sa.Engine, settings: Settings) -> None:
+    """Raise `SettingsError` unless this version can work on the tables as they are."""
+    found = _tables(engine)
+    if not found.serves:
+        raise SettingsError(_other_tables(found, settings))
+
+
+def _other_tables(found: migrations.Found, settings: Settings) -> str:
+    # Not the URL, which may hold a password.
+    where = "the database" if settings.database is not None else settings.data
+    command = "moorage migrate" if settings.database_is_shared else "moorage serve"
+    if found.revision is None:
+        return f"there is no registry in {where} yet: `{command}` makes its tables"
+    problem = f"the tables in {where} are another version's ({found.revision}, not {migrations.HEAD})"
+    if not found.is_behind:
+        return f"{problem}, with which this one cannot share them"
+    return f"{problem}: `{command}` brings them up to date"
+
+
+def _tables(engine: sa.Engine) -> migrations.Found:
+    try:
+        return migrations.look(engine)
+    except DBAPIError as problem:
+        reason = " ".join(str(problem.orig).split())
+        raise SettingsError(f"the database cannot be used: {reason}") from None
 
 
 def require(settings: Settings) -> None:
@@ -77,18 +111,6 @@ def require(settings: Settings) -> None:
         file = Path(path) if scheme == "sqlite" else settings.data
     if not has_key or not file.exists():
         raise SettingsError(f"there is no registry in {settings.data} yet: start it with `moorage serve`")
-
-
-def require_tables(engine: sa.Engine, settings: Settings) -> None:
-    """Raise `SettingsError` if the database has not this version's tables."""
-    revision = migrations.current(engine)
-    if revision is None:
-        raise SettingsError(f"there is no registry in {settings.database or settings.data} yet")
-    if revision != migrations.HEAD:
-        raise SettingsError(
-            f"the tables in {settings.database or settings.data} are another version's ({revision}, not"
-            f" {migrations.HEAD}): `moorage serve` of the newer version brings them up to date"
-        )
 
 
 def root_key_file(data: Path, account_id: str) -> Path:
@@ -111,10 +133,14 @@ def ensure_root_key(registry: Registry) -> None:
     Raises `SettingsError` if the master key is not the one that the keys here are sealed with.
     """
     account_id, data = registry.settings.account_id, registry.settings.data
-    key = read_root_key(data, account_id) or new_access_key(account_id)
+    known = read_root_key(data, account_id)
+    key = known or new_access_key(account_id)
     with registry.database.write() as tx:
         _check_master_key(registry, tx)
         accounts.ensure(tx, account_id, registry.clock())
+        if known is None and registry.settings.database_is_shared and _has_root_key(tx, account_id):
+            # Another node made it, and has its file.
+            return
         if tx.execute(sa.select(access_keys.c.id).where(access_keys.c.id == key.access_key_id)).first():
             return
         # The file first: a key that nobody knows would be of no use.
@@ -122,14 +148,30 @@ def ensure_root_key(registry: Registry) -> None:
         store(tx, registry.keyring, key, user=None, now=registry.clock())
 
 
+def _has_root_key(tx: sa.Connection, account_id: str) -> bool:
+    of_root = sa.select(access_keys.c.id).where(
+        access_keys.c.account_id == account_id, access_keys.c.user_name.is_(None), access_keys.c.active
+    )
+    return tx.execute(of_root.limit(1)).first() is not None
+
+
 def _check_master_key(registry: Registry, tx: sa.Connection) -> None:
+    """Raise `SettingsError` if other data is sealed with another key. Nodes that start at once pass here in turn."""
+    keyring, check = registry.keyring, facts.c.name == _MASTER_KEY_CHECK
     sealed = tx.execute(sa.select(access_keys.c.id, access_keys.c.secret).limit(1)).first()
+    insert_if_absent(
+        tx, facts, {"name": _MASTER_KEY_CHECK, "value": keyring.seal_text("the master key", _MASTER_KEY_CHECK)}
+    )
     try:
+        keyring.unseal_text(
+            tx.execute(sa.select(facts.c.value).where(check).with_for_update()).scalar_one(), _MASTER_KEY_CHECK
+        )
         if sealed is not None:
-            registry.keyring.unseal(sealed.secret, sealed.id)
-    except InvalidTag:
-        data = registry.settings.data
-        raise SettingsError(f"the master key is not the one that the data in {data} was made with") from None
+            keyring.unseal(sealed.secret, sealed.id)
+    except (InvalidTag, Forged):
+        settings = registry.settings
+        where = "the database" if settings.database_is_shared else f"the data in {settings.data}"
+        raise SettingsError(f"the master key is not the one that {where} was made with") from None
 
 
 @dataclass(frozen=True, slots=True)

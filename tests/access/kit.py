@@ -27,7 +27,7 @@ OTHER_ACCOUNT = "210987654321"
 def attempt(server: Server, *arguments: str, text: str | None = None, account: str = ACCOUNT) -> Result:
     """Run a command over the server's data folder, in this process: starting Python each time takes longer."""
     chosen = () if "--account-id" in arguments else ("--account-id", account)
-    return CliRunner().invoke(app, [*arguments, "--data", str(server.data), *chosen], input=text)
+    return CliRunner().invoke(app, [*arguments, "--data", str(server.data), *chosen], input=text, env=server.variables)
 
 
 def moorage(server: Server, *arguments: str, text: str | None = None, account: str = ACCOUNT) -> str:

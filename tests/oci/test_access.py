@@ -54,7 +54,8 @@ def claims(server: Server) -> dict[str, Any]:
 @contextlib.contextmanager
 def opened(server: Server) -> Iterator[Registry]:
     """Open the server's installation from this process."""
-    registry = app.open_registry(Settings(data=server.data, account_id=ACCOUNT, region=REGION))
+    settings = Settings(data=server.data, database=server.database, account_id=ACCOUNT, region=REGION)
+    registry = app.open_registry(settings)
     try:
         yield registry
     finally:

@@ -9,6 +9,7 @@ import typer
 from moorage import __version__
 from moorage.cli import account, group, jobs, key, oidc, policy, role, user
 from moorage.cli.env import env
+from moorage.cli.migrate import migrate
 from moorage.cli.serve import serve
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(env)
+app.command()(migrate)
 app.add_typer(account.app, name="account")
 app.add_typer(user.app, name="user")
 app.add_typer(group.app, name="group")

@@ -60,6 +60,14 @@ accounts = sa.Table(
     comment="Who repositories and identities belong to.",
 )
 
+facts = sa.Table(
+    "facts",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+    comment="What is true of the installation: a check of its master key, the oldest version that can work on it.",
+)
+
 users = sa.Table(
     "users",
     metadata,

@@ -22,7 +22,10 @@ def _insert(tx: sa.Connection, table: sa.Table) -> Any:
 
 def insert_if_absent(tx: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> bool:
     """Insert a row unless its key is taken; tell whether it was inserted."""
-    return bool(tx.execute(_insert(tx, table).values(values).on_conflict_do_nothing()).rowcount)
+    # An insert's count of rows is kept on request only: without that it is -1 on PostgreSQL, always.
+    counted = {"preserve_rowcount": True}
+    done = tx.execute(_insert(tx, table).values(values).on_conflict_do_nothing(), execution_options=counted)
+    return done.rowcount == 1
 
 
 def insert_or_update(tx: sa.Connection, table: sa.Table, values: Mapping[str, Any], key: Sequence[str]) -> None:

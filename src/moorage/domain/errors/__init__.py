@@ -55,6 +55,11 @@ from moorage.domain.errors.content import (
 from moorage.domain.errors.failure import (
     Failure,
 )
+from moorage.domain.errors.outages import (
+    Overloaded,
+    Unavailable,
+    Undone,
+)
 from moorage.domain.errors.requests import (
     BodyTooLarge,
     InvalidParameter,
@@ -106,6 +111,7 @@ __all__ = [
     "NoSuchAccount",
     "NoSuchEntity",
     "NotSupported",
+    "Overloaded",
     "ReferencedImagesNotFound",
     "RegistryPolicyNotFound",
     "RepositoryAlreadyExists",
@@ -118,6 +124,8 @@ __all__ = [
     "TemplateNotFound",
     "TooManyTags",
     "Unauthenticated",
+    "Unavailable",
+    "Undone",
     "UnknownOperation",
     "UploadBusy",
     "UploadNotFound",

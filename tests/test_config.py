@@ -62,6 +62,7 @@ OTHER: dict[str, Any] = {
     "dev": True,
     "create_on_push": True,
     "sparse_manifests": True,
+    "failed_attempts": 3,
     "registry_policy_scope": "V1",
     "log_level": "debug",
     "upload_expiry_hours": 2,

@@ -104,6 +104,9 @@ class Settings:
     sparse_manifests: bool = False
     """Accept manifests whose layers or images are not here (sparse indexes, mirrors of parts)."""
 
+    failed_attempts: int = 10
+    """Failed authentications with one key from one address after which the next ones are slowed; 0: never."""
+
     registry_policy_scope: str = "V2"
     """``V1``: registry policies decide about replication, caching and creation alone, as in old accounts of ECR."""
 
@@ -145,6 +148,7 @@ class Settings:
             "public_url must begin with http:// or https://": self.public_url is None
             or self.public_url.startswith(("http://", "https://")),
             "tls_cert and tls_key go together": (self.tls_cert is None) == (self.tls_key is None),
+            "failed_attempts must not be negative": self.failed_attempts >= 0,
             "registry_policy_scope must be V1 or V2": self.registry_policy_scope in {"V1", "V2"},
             "tls must be self-signed": self.tls in {None, SELF_SIGNED},
             "tls and tls_cert exclude each other": self.tls is None or self.tls_cert is None,

@@ -92,7 +92,9 @@ def run(registry: Registry, request: AwsRequest) -> dict[str, Any]:
 
 def _failed(failure: Failure, request_id: str) -> Response:
     body = {"__type": failure.aws_code, "message": failure.message, **failure.members}
-    return _json(body, failure.aws_status, request_id, error=failure.aws_code)
+    response = _json(body, failure.aws_status, request_id, error=failure.aws_code)
+    response.headers.update(failure.headers)
+    return response
 
 
 def _json(body: Mapping[str, Any], status: int, request_id: str, error: str | None = None) -> Response:

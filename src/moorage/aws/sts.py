@@ -16,7 +16,14 @@ from starlette.responses import Response
 
 from moorage import logs
 from moorage.aws import tokens
-from moorage.domain.errors import Failure, InvalidIdentityToken, InvalidParameter, MalformedPolicy, UnknownOperation
+from moorage.domain.errors import (
+    Failure,
+    InvalidIdentityToken,
+    InvalidParameter,
+    MalformedPolicy,
+    TooManyAttempts,
+    UnknownOperation,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,10 +46,17 @@ _CODES: Final = {
     "AccessDeniedException": "AccessDenied",
     "InvalidParameterException": "ValidationError",
     "MalformedPolicyDocumentException": "MalformedPolicyDocument",
+    "ThrottlingException": "Throttling",
 }
 """The names that the query protocol has for failures that JSON 1.1 names otherwise."""
 
-_BAD_REQUEST: Final = (UnknownOperation, InvalidParameter, MalformedPolicy, InvalidIdentityToken)
+_BAD_REQUEST: Final = (
+    UnknownOperation,
+    InvalidParameter,
+    MalformedPolicy,
+    InvalidIdentityToken,
+    TooManyAttempts,
+)
 
 ACTIONS: Final[Mapping[str, Action]] = {
     "GetCallerIdentity": tokens.get_caller_identity,
@@ -66,7 +80,9 @@ def answer(registry: Registry, request: AwsRequest) -> Response:
     except Failure as failure:
         code = _CODES.get(failure.aws_code, failure.aws_code)
         status = 400 if isinstance(failure, _BAD_REQUEST) else 403
-        return _error(code, failure.message, status, request.request_id)
+        response = _error(code, failure.message, status, request.request_id)
+        response.headers.update(failure.headers)
+        return response
     except Exception:  # noqa: BLE001 (the last resort: logged whole, answered without details)
         logs.exception("internal_error", request_id=request.request_id, target="sts")
         return _error("InternalFailure", "An internal error occurred", 500, request.request_id)

@@ -42,6 +42,9 @@ def serve(
     jobs: Annotated[
         bool | None, typer.Option("--jobs/--no-jobs", help="Do the registry's own work here. [default: --jobs]")
     ] = None,
+    failed_attempts: Annotated[
+        int | None, typer.Option(help="Failed logins of one key and address before it is slowed. [default: 10]")
+    ] = None,
     registry_policy_scope: Annotated[
         str | None, typer.Option(help="V1: registry policies as in old accounts of ECR. [default: V2]")
     ] = None,

@@ -222,7 +222,7 @@ class _Endpoint:
 def failed(registry: Registry, request: Request, failure: Failure) -> Response:
     """Return the distribution protocol's form of a failure: the only place where one is written."""
     body = {"errors": [{"code": failure.oci_code, "message": failure.message}]}
-    response = JSONResponse(body, failure.oci_status)
+    response = JSONResponse(body, failure.oci_status, headers=failure.headers)
     if failure.oci_status == 401:  # noqa: PLR2004 (the status that carries a challenge)
         realm = registry.settings.base_url
         response.headers["WWW-Authenticate"] = f'Basic realm="{realm}/",service="ecr.amazonaws.com"'

@@ -20,6 +20,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from moorage import logs
+from moorage.domain.errors import InvalidCredential, InvalidSignature
+from moorage.registry.attempts import Attempts
 from moorage.registry.auth import SYSTEM, Identity, authenticate
 from moorage.registry.hashing import HashStates
 from moorage.registry.uses import Uses
@@ -108,6 +110,7 @@ class Registry:
         self.hash_states = HashStates()
         self.issuer_keys = KeyCache(fetch)
         self.uses = Uses()
+        self.attempts = Attempts(settings.failed_attempts)
 
     def read(
         self, who: Credential | Identity, *, request_id: str = "-", facts: dict[str, str] | None = None
@@ -125,10 +128,12 @@ class Registry:
     def _unit(
         self, who: Credential | Identity, request_id: str, facts: dict[str, str], *, write: bool
     ) -> Iterator[Context]:
-        now = self.clock()
+        now, source = self.clock(), facts.get("aws:SourceIp", "")
+        if not isinstance(who, Identity):
+            self.attempts.require_patience(who, source, now)
         opened = self.database.write() if write else self.database.read()
         with opened as tx:
-            identity = who if isinstance(who, Identity) else authenticate(self, tx, who, now)
+            identity = who if isinstance(who, Identity) else self._authenticated(tx, who, source, now)
             context = Context(
                 registry=self,
                 identity=identity,
@@ -141,6 +146,13 @@ class Registry:
             )
             yield context
         _run_all(context.after_commit)
+
+    def _authenticated(self, tx: sa.Connection, who: Credential, source: str, now: datetime) -> Identity:
+        try:
+            return authenticate(self, tx, who, now)
+        except (InvalidCredential, InvalidSignature):
+            self.attempts.failed(who, source, now)
+            raise
 
     @contextmanager
     def continued(self, context: Context, *, write: bool) -> Iterator[Context]:

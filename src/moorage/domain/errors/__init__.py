@@ -19,6 +19,7 @@ from moorage.domain.errors.access import (
     MalformedPolicy,
     NoSuchAccount,
     NoSuchEntity,
+    TooManyAttempts,
     Unauthenticated,
 )
 from moorage.domain.errors.content import (
@@ -122,6 +123,7 @@ __all__ = [
     "SenderStalled",
     "TemplateAlreadyExists",
     "TemplateNotFound",
+    "TooManyAttempts",
     "TooManyTags",
     "Unauthenticated",
     "Unavailable",

@@ -48,6 +48,24 @@ class ExpiredSession(
     """Temporary credentials past their time."""
 
 
+class TooManyAttempts(
+    Failure,
+    aws="ThrottlingException",
+    oci=(429, "TOOMANYREQUESTS"),
+    text="Rate exceeded: too many failed attempts to authenticate with this key from this address",
+):
+    """A key that failed too often from one address; good or bad, it is not looked at for some seconds."""
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__()
+        self._retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """After how many seconds to come again."""
+        return {"Retry-After": str(self._retry_after)}
+
+
 class InvalidIdentityToken(Failure, aws="InvalidIdentityToken", oci=(401, "UNAUTHORIZED"), text="{reason}"):
     """A web identity token that its issuer did not sign, for us, now (STS)."""
 

@@ -48,3 +48,8 @@ class Failure(Exception):
     def members(self) -> dict[str, Any]:
         """The modelled members beyond the message, by their wire names."""
         return {}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer says in headers, at every door."""
+        return {}

@@ -23,7 +23,7 @@ ALLOWED = 3
 
 def signed(key: str = "AKIAONE") -> Signed:
     """A signed request of a key."""
-    return Signed(key, "us-east-1", None, lambda _secret, _now: None)
+    return Signed(key, "us-east-1", None, "ecr", lambda _secret, _now: None)
 
 
 def token(**claims: Any) -> Password:

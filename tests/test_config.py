@@ -62,6 +62,7 @@ OTHER: dict[str, Any] = {
     "dev": True,
     "create_on_push": True,
     "sparse_manifests": True,
+    "lifecycle_interval_minutes": 5,
     "failed_attempts": 3,
     "registry_policy_scope": "V1",
     "log_level": "debug",
@@ -78,6 +79,7 @@ FOR_THE_FILE = {
     "last_used_seconds",
     "upload_expiry_hours",
     "jobs_poll_seconds",
+    "lifecycle_interval_minutes",
 }
 """Settings without a flag."""
 

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "operations": ["registry", "domain"],
     "jobs": ["registry", "domain", "logs"],
     "draining": [],
-    "drivers": ["registry", "domain", "logs"],
+    "drivers": ["registry", "domain", "config", "logs"],
     "migrations": ["registry.tables"],
     "aws": ["operations", "registry", "domain", "bodies", "logs"],
     "oci": ["registry", "domain", "bodies", "logs"],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import uuid
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,6 +26,8 @@ from moorage.aws.request import AwsRequest
 from moorage.aws.sigv4 import SignedRequest
 from moorage.config import Settings, SettingsError
 from moorage.domain.errors import Unavailable
+from moorage.drivers import auditfile
+from moorage.drivers.auditfile import AuditFile
 from moorage.drivers.disk import DiskStore
 from moorage.drivers.fetch import fetch
 from moorage.drivers.sqlite import SqliteDatabase
@@ -33,6 +36,7 @@ from moorage.jobs.table import JOBS
 from moorage.oci.door import facts_of, not_found
 from moorage.oci.routes import routes
 from moorage.registry import uses
+from moorage.registry.audit import Trail, loss
 from moorage.registry.core import Registry
 from moorage.registry.secrets import Keyring
 
@@ -55,6 +59,8 @@ def prepare(settings: Settings) -> None:
     Done once, before any worker opens it; does nothing where all is there.
     """
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if settings.audit is not None:
+        auditfile.check(settings.audit)
     with installation.locked(settings.data):
         installation.ensure_master_key(settings)
         database = _open_database(settings)
@@ -114,7 +120,13 @@ def open_prepared(settings: Settings) -> Registry:
 
 def _registry(settings: Settings, database: SqliteDatabase | PostgresDatabase) -> Registry:
     keyring = Keyring(installation.master_key(settings), os.urandom)
-    return Registry(settings, database, _open_store(settings), keyring, fetch=fetch)
+    return Registry(settings, database, _open_store(settings), keyring, fetch=fetch, trail=_trail(settings))
+
+
+def _trail(settings: Settings) -> Trail | None:
+    if settings.audit is None:
+        return None
+    return Trail(AuditFile(settings.audit, loss), settings, lambda: datetime.now(UTC))
 
 
 def _open_database(settings: Settings) -> SqliteDatabase | PostgresDatabase:

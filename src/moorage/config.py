@@ -116,6 +116,9 @@ class Settings:
     last_used_seconds: int = 60
     """Seconds between two writings of when keys were last used."""
 
+    audit: str | None = None
+    """File of the audit trail (JSON lines), or ``-`` for standard output; without it there is no trail."""
+
     upload_expiry_hours: int = 24
     """Hours after which an upload that nobody continued is forgotten."""
 

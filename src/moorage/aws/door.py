@@ -8,6 +8,7 @@ existence, operation. What can go wrong is written here and nowhere else.
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,7 @@ from moorage.aws.request import AwsRequest
 from moorage.aws.table import OPERATIONS
 from moorage.domain.errors import BodyTooLarge, Failure, UnknownOperation
 from moorage.operations import invoke
+from moorage.registry import audit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from moorage.registry.core import Registry
 
 
+_NO_ENTRY: Final = nullcontext()
 CONTENT_TYPE: Final = "application/x-amz-json-1.1"
 _MAX_BODY: Final = 28 * 1024 * 1024
 """Bytes: the longest layer part in base64, and its JSON around it."""
@@ -76,18 +79,35 @@ def run(registry: Registry, request: AwsRequest) -> dict[str, Any]:
     shape = model.load().get(name.removeprefix(model.TARGET_PREFIX)) if name.startswith(model.TARGET_PREFIX) else None
     if shape is None:
         raise UnknownOperation(reason=f"Unknown operation: {name[:128]!r}")
-    operation = OPERATIONS.get(shape.name)
+    request = request.recorded(registry, audit.ECR, shape.name)
+    with request.entry or _NO_ENTRY:
+        return _run(registry, request, shape)
+
+
+def _run(registry: Registry, request: AwsRequest, shape: model.Operation) -> dict[str, Any]:
+    operation, entry = OPERATIONS.get(shape.name), request.entry
     if operation is None:
         raise UnknownOperation(reason=f"{shape.name} is not available in this version of Moorage")
 
     def arguments() -> dict[str, Any]:
         if request.claim is not None and request.claim.presigned:
-            return shape.decode_query(model.parse_query(request.signed.query))
-        return shape.decode(model.parse_json(request.body))
+            pairs = model.parse_query(request.signed.query)
+            if entry is not None:
+                entry.parameters = {name: value for name, value in pairs if not name.lower().startswith("x-amz-")}
+            return shape.decode_query(pairs)
+        document = model.parse_json(request.body)
+        if entry is not None:
+            entry.parameters = document
+        return shape.decode(document)
 
     credential = request.credential(frozenset({"ecr"}))
-    result = invoke(registry, operation, credential, arguments, request_id=request.request_id, facts=request.facts)
-    return shape.encode(result)
+    result = invoke(
+        registry, operation, credential, arguments, request_id=request.request_id, facts=request.facts, entry=entry
+    )
+    answer = shape.encode(result)
+    if entry is not None:
+        entry.answer = answer
+    return answer
 
 
 def _failed(failure: Failure, request_id: str) -> Response:

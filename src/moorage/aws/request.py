@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from moorage.aws import sigv4
+from moorage.registry import audit
 from moorage.registry.auth import Anonymous, Signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from moorage.registry.audit import Entry
     from moorage.registry.auth import Credential
+    from moorage.registry.core import Registry
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class AwsRequest:
     body: bytes
     request_id: str
     facts: dict[str, str]
+    entry: Entry | None = None
+    """What the audit trail will tell of the request; None where there is no trail."""
 
     @property
     def is_sts(self) -> bool:
@@ -38,6 +43,19 @@ class AwsRequest:
 
     def credential(self, services: frozenset[str]) -> Credential:
         """Return what the request presents to one of the services."""
+        if self.entry is None:
+            return self._presented(services)
+        self.entry.presented = audit.UNREADABLE
+        self.entry.presented = self._presented(services)
+        return self.entry.presented
+
+    def recorded(self, registry: Registry, source: str, name: str) -> AwsRequest:
+        """Return the request with an entry in the audit trail, if there is one."""
+        if registry.trail is None:
+            return self
+        return replace(self, entry=registry.trail.begin(source, name, self.request_id, self.facts))
+
+    def _presented(self, services: frozenset[str]) -> Credential:
         claim = self.claim
         if claim is None:
             return Anonymous()

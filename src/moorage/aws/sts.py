@@ -24,6 +24,7 @@ from moorage.domain.errors import (
     TooManyAttempts,
     UnknownOperation,
 )
+from moorage.registry import audit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,7 +74,7 @@ def answer(registry: Registry, request: AwsRequest) -> Response:
         name = fields.get("Action", "")
         if name not in ACTIONS:
             raise UnknownOperation(reason=f"Could not find operation {name[:128]}")
-        result = ACTIONS[name](registry, request, fields)
+        result = _run(registry, request.recorded(registry, audit.STS, name), name, fields)
         metadata = {"RequestId": request.request_id}
         inner = _element(f"{name}Result", result) + _element("ResponseMetadata", metadata)
         return _xml(f'<{name}Response xmlns="{_NAMESPACE}">{inner}</{name}Response>', 200)
@@ -86,6 +87,26 @@ def answer(registry: Registry, request: AwsRequest) -> Response:
     except Exception:  # noqa: BLE001 (the last resort: logged whole, answered without details)
         logs.exception("internal_error", request_id=request.request_id, target="sts")
         return _error("InternalFailure", "An internal error occurred", 500, request.request_id)
+
+
+def _run(registry: Registry, request: AwsRequest, name: str, fields: Mapping[str, str]) -> dict[str, Any]:
+    """Run an action; it is an event of the audit trail, if there is one."""
+    entry = request.entry
+    if entry is None:
+        return ACTIONS[name](registry, request, fields)
+    entry.parameters = _in_lower({key: value for key, value in fields.items() if key not in {"Action", "Version"}})
+    entry.codes = _CODES
+    with entry:
+        result = ACTIONS[name](registry, request, fields)
+        entry.answer = _in_lower(result)
+        return result
+
+
+def _in_lower(value: Any) -> Any:
+    """Return a value with the names as CloudTrail has them: ``roleArn`` for ``RoleArn``."""
+    if not isinstance(value, dict):
+        return value
+    return {f"{key[:1].lower()}{key[1:]}": _in_lower(inner) for key, inner in value.items()}
 
 
 def _fields(request: AwsRequest) -> dict[str, str]:

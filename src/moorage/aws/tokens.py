@@ -62,6 +62,7 @@ class Wanted(NamedTuple):
 def assume_role(registry: Registry, request: AwsRequest, fields: Mapping[str, str]) -> dict[str, Any]:
     """Take a role on, if its trust policy and the caller's own policies allow that."""
     wanted, action = Wanted.parse(fields), "sts:AssumeRole"
+    _noted(request, wanted)
     with _signed(registry, request) as ctx:
         role = roles.find(ctx.tx, wanted.account, wanted.role)
         context = {**ctx.facts, "sts:RoleSessionName": wanted.session}
@@ -81,9 +82,12 @@ def assume_role_with_web_identity(registry: Registry, request: AwsRequest, field
         role = roles.find(tx, wanted.account, wanted.role)
     if provider is None:
         raise InvalidIdentityToken(reason="No OpenIDConnect provider found in your account for the token's issuer")
+    _noted(request, wanted)
     # Outside of the transaction: the issuer's keys may have to be fetched.
     claims = webidentity.verify(registry.issuer_keys, provider, token, now)
     principal = webidentity.principal(provider, claims)
+    if request.entry is not None:
+        request.entry.principal = principal
     context = {**request.facts, **webidentity.conditions(provider, claims), "sts:RoleSessionName": wanted.session}
     question = policies.Request(principal=principal, action=action, resource=wanted.arn, context=context)
     _require(request, question, _asked(question, role))
@@ -102,12 +106,20 @@ def get_session_token(registry: Registry, request: AwsRequest, fields: Mapping[s
             )
         seconds = _seconds(fields, default=43_200, longest=_LONGEST_USER)
         claims = sessions.key_claims(ctx.principal.account, ctx.identity.access_key_id)
-        key = sessions.issue(registry.keyring, claims, ctx.now + timedelta(seconds=seconds))
+        key = sessions.issue(registry.keyring, claims, ctx.now, timedelta(seconds=seconds))
         return {"Credentials": _credentials(key)}
 
 
 def _signed(registry: Registry, request: AwsRequest) -> Any:
-    return registry.read(request.credential(_SERVICE), request_id=request.request_id, facts=request.facts)
+    credential = request.credential(_SERVICE)
+    return registry.read(credential, request_id=request.request_id, facts=request.facts, entry=request.entry)
+
+
+def _noted(request: AwsRequest, wanted: Wanted) -> None:
+    """Note for the audit trail which role is asked for."""
+    if request.entry is not None:
+        request.entry.registry_id = wanted.account
+        request.entry.resources[wanted.arn] = wanted.account
 
 
 def _session_policy(fields: Mapping[str, str]) -> str | None:
@@ -163,7 +175,7 @@ def _session(
         raise TypeError
     seconds = _seconds(fields, default=DEFAULT_SESSION, longest=min(role.max_session, LONGEST_SESSION))
     claims = sessions.role_claims(role, wanted.session, wanted.policy)
-    key = sessions.issue(registry.keyring, claims, now + timedelta(seconds=seconds))
+    key = sessions.issue(registry.keyring, claims, now, timedelta(seconds=seconds))
     arn = f"arn:aws:sts::{role.account_id}:assumed-role/{role.name}/{wanted.session}"
     return {
         "Credentials": _credentials(key),

@@ -48,6 +48,7 @@ def serve(
     registry_policy_scope: Annotated[
         str | None, typer.Option(help="V1: registry policies as in old accounts of ECR. [default: V2]")
     ] = None,
+    audit: Annotated[str | None, typer.Option(help="File of the audit trail, or - for standard output.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]")] = None,
 ) -> None:
     """

@@ -18,6 +18,7 @@ from moorage import bodies, logs
 from moorage.domain.errors import Failure, InvalidCredential, InvalidLayerPart, ManifestTooLarge, NotSupported
 from moorage.domain.manifests import MAX_BYTES
 from moorage.domain.names import RepositoryName, repository_arn
+from moorage.oci import trail
 from moorage.registry.auth import Anonymous, Need, Password, SignedUrl, authorize
 from moorage.registry.entrance import enter
 from moorage.registry.secrets import Expired, Forged
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from starlette.datastructures import Headers, QueryParams
     from starlette.types import Receive, Scope, Send
 
+    from moorage.registry.audit import Entry
     from moorage.registry.auth import Credential
     from moorage.registry.core import Context, Registry
     from moorage.registry.repositories import Repository
@@ -107,9 +109,9 @@ class Stream:
     @contextmanager
     def entered(self, *, also: Sequence[str] = (), push: bool = False) -> Iterator[Call]:
         """Open a unit of work (a writing one with ``push``) in which the row's action is allowed, and others too."""
-        facts, request_id = facts_of(self.request), self.request.state.request_id
+        state = self.request.state
         opened = self.registry.write if push else self.registry.read
-        with opened(self._credential, request_id=request_id, facts=facts) as ctx:
+        with opened(self._credential, request_id=state.request_id, facts=state.facts, entry=state.entry) as ctx:
             yield self._door.enter(ctx, self._row, self.request, b"", also=also, push=push)
 
     def enter(self, also: Sequence[str] = ()) -> Call:
@@ -134,10 +136,22 @@ class Door:
         return [Route(path, _Endpoint(self, rows), include_in_schema=False) for path, rows in by_path.items()]
 
     async def answer(self, row: Row, request: Request) -> Response:
+        """Answer a request, and record that in the audit trail, if there is one."""
+        state = request.state
+        state.facts = facts_of(request)
+        entry: Entry | None = trail.begin(self.registry, row, request)
+        state.entry = entry
+        if entry is None:
+            return await self._answer(row, request, self._credential(request))
+        with entry:
+            credential = self._credential(request)
+            trail.presented(entry, credential)
+            response = await self._answer(row, request, credential)
+            trail.answered(entry, response)
+            return response
+
+    async def _answer(self, row: Row, request: Request, credential: Credential) -> Response:
         """Run the row's handler in the units of work that its kind needs."""
-        credential = credential_of(request.headers)
-        if token := request.path_params.get("token"):
-            credential = self._credential_of_url(token)
         match row.handler:
             case Streaming(streaming):
                 return await streaming(Stream(self, row, request, credential))
@@ -154,8 +168,8 @@ class Door:
         self, row: Row, handler: Callable[[Call], Response], request: Request, credential: Credential, body: bytes
     ) -> Response:
         opened = self.registry.write if isinstance(row.handler, Writing) else self.registry.read
-        facts, request_id = facts_of(request), request.state.request_id
-        with opened(credential, request_id=request_id, facts=facts) as ctx:
+        state = request.state
+        with opened(credential, request_id=state.request_id, facts=state.facts, entry=state.entry) as ctx:
             return handler(self.enter(ctx, row, request, body, push=row.method == "PUT"))
 
     def enter(
@@ -182,6 +196,11 @@ class Door:
             # A token is good in the region that gave it.
             raise InvalidCredential
         return ctx.at(account)
+
+    def _credential(self, request: Request) -> Credential:
+        credential = credential_of(request.headers)
+        token = request.path_params.get("token")
+        return credential if token is None else self._credential_of_url(token)
 
     def _credential_of_url(self, token: str) -> SignedUrl:
         try:

@@ -14,6 +14,7 @@ from moorage.registry.entrance import enter
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from moorage.registry.audit import Entry
     from moorage.registry.auth import Credential
     from moorage.registry.core import Context, Registry
 
@@ -105,6 +106,7 @@ def invoke(
     *,
     request_id: str = "-",
     facts: dict[str, str] | None = None,
+    entry: Entry | None = None,
 ) -> Answer:
     """
     Run one operation for a caller and return its answer.
@@ -112,7 +114,7 @@ def invoke(
     The order of checks is ECR's: credential, then ``arguments()`` (which may
     refuse them), then access, then existence, then the operation's own.
     """
-    with registry.read(who, request_id=request_id, facts=facts) as authenticated:
+    with registry.read(who, request_id=request_id, facts=facts, entry=entry) as authenticated:
         given = arguments()
         if operation.by_arn:
             _name_by_arn(authenticated, given)

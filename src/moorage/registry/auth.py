@@ -202,7 +202,7 @@ def _identity_of_session(
         raise InvalidCredential
     return Identity(
         standing.principal,
-        "",
+        claims.get("id", ""),
         registry_id,
         region,
         policies=standing.policies,
@@ -261,6 +261,8 @@ def authorize(ctx: Context, *needs: Need) -> None:
 
     The only place where access is decided, for both doors, jobs and commands.
     """
+    if ctx.entry is not None:
+        ctx.entry.asked(ctx, needs)
     for need in needs:
         require(judge(ctx, need), ctx.request_id)
 

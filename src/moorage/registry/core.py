@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from moorage.config import Settings
     from moorage.domain.policies import Principal
+    from moorage.registry.audit import Entry, Trail
     from moorage.registry.auth import Credential
     from moorage.registry.secrets import Keyring
     from moorage.registry.storage import BlobStore, Database
@@ -58,6 +59,8 @@ class Context:
     request_id: str
     facts: dict[str, str]
     """Condition keys of the request itself (``aws:SourceIp``, ``aws:UserAgent``, …)."""
+    entry: Entry | None = None
+    """What the audit trail will tell of the request; None where there is no trail."""
     after_commit: list[Callable[[], object]] = field(default_factory=list)
     """Work on bytes that must wait until the rows are durable."""
 
@@ -100,12 +103,14 @@ class Registry:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         fetch: Callable[[str], bytes] = _no_fetch,
+        trail: Trail | None = None,
     ) -> None:
         self.settings = settings
         self.database = database
         self.blobs = blobs
         self.keyring = keyring
         self.clock = clock
+        self.trail = trail
         self.new_id: Callable[[], str] = lambda: str(uuid.uuid4())
         self.hash_states = HashStates()
         self.issuer_keys = KeyCache(fetch)
@@ -113,20 +118,36 @@ class Registry:
         self.attempts = Attempts(settings.failed_attempts)
 
     def read(
-        self, who: Credential | Identity, *, request_id: str = "-", facts: dict[str, str] | None = None
+        self,
+        who: Credential | Identity,
+        *,
+        request_id: str = "-",
+        facts: dict[str, str] | None = None,
+        entry: Entry | None = None,
     ) -> AbstractContextManager[Context]:
         """Open a reading unit of work; a credential is authenticated inside it."""
-        return self._unit(who, request_id, facts or {}, write=False)
+        return self._unit(who, request_id, facts or {}, entry, write=False)
 
     def write(
-        self, who: Credential | Identity, *, request_id: str = "-", facts: dict[str, str] | None = None
+        self,
+        who: Credential | Identity,
+        *,
+        request_id: str = "-",
+        facts: dict[str, str] | None = None,
+        entry: Entry | None = None,
     ) -> AbstractContextManager[Context]:
         """Open a writing unit of work: durable when the block ends, undone if it raises."""
-        return self._unit(who, request_id, facts or {}, write=True)
+        return self._unit(who, request_id, facts or {}, entry, write=True)
 
     @contextmanager
     def _unit(
-        self, who: Credential | Identity, request_id: str, facts: dict[str, str], *, write: bool
+        self,
+        who: Credential | Identity,
+        request_id: str,
+        facts: dict[str, str],
+        entry: Entry | None,
+        *,
+        write: bool,
     ) -> Iterator[Context]:
         now, source = self.clock(), facts.get("aws:SourceIp", "")
         if not isinstance(who, Identity):
@@ -134,6 +155,8 @@ class Registry:
         opened = self.database.write() if write else self.database.read()
         with opened as tx:
             identity = who if isinstance(who, Identity) else self._authenticated(tx, who, source, now)
+            if entry is not None:
+                entry.by(identity)
             context = Context(
                 registry=self,
                 identity=identity,
@@ -143,6 +166,7 @@ class Registry:
                 now=now,
                 request_id=request_id,
                 facts=facts,
+                entry=entry,
             )
             yield context
         _run_all(context.after_commit)
@@ -186,6 +210,8 @@ class Registry:
         """Finish running units, write which keys were used, and let go of files and connections."""
         if "_threads" in self.__dict__:
             self._threads.shutdown(wait=True)
+        if self.trail is not None:
+            self.trail.close()
         self.uses.flush(self.database)
         self.database.close()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,7 @@ from moorage.registry.keys import new_access_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     import sqlalchemy as sa
 
@@ -71,11 +72,13 @@ def key_claims(account: str, access_key_id: str) -> dict[str, Any]:
     return {"account": account, "key": access_key_id, "policy": None}
 
 
-def issue(keyring: Keyring, claims: Mapping[str, Any], expires_at: datetime) -> TemporaryKey:
+def issue(keyring: Keyring, claims: Mapping[str, Any], now: datetime, lifetime: timedelta) -> TemporaryKey:
     """Return credentials for the session that the claims describe."""
     secret = new_access_key(claims["account"]).secret_access_key
-    access_key_id = new_id("ASIA")
-    record = {"id": access_key_id, "secret": secret, "exp": expires_at.timestamp(), "claims": dict(claims)}
+    access_key_id, expires_at = new_id("ASIA"), now + lifetime
+    # For the audit trail, which follows a session from its beginning.
+    traced = {"id": access_key_id, "since": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    record = {"id": access_key_id, "secret": secret, "exp": expires_at.timestamp(), "claims": {**claims, **traced}}
     return TemporaryKey(access_key_id, secret, keyring.seal_text(json.dumps(record), _SEAL), expires_at)
 
 

@@ -66,6 +66,7 @@ OTHER: dict[str, Any] = {
     "failed_attempts": 3,
     "registry_policy_scope": "V1",
     "log_level": "debug",
+    "audit": "audit.jsonl",
     "upload_expiry_hours": 2,
     "jobs": False,
     "jobs_poll_seconds": 7,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from moorage.registry.storage import Busy, Missing, OnDisk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -52,7 +52,7 @@ class DiskStore:
         except FileNotFoundError:
             raise Missing(location) from None
         try:
-            return DiskWriter(path, descriptor, offset)
+            return DiskWriter(location, path, descriptor, offset)
         except BaseException:
             os.close(descriptor)
             raise
@@ -88,6 +88,15 @@ class DiskStore:
         """Remove the file."""
         self._path(location).unlink(missing_ok=True)
 
+    def delete_many(self, locations: Sequence[str]) -> None:
+        """Remove the files."""
+        for location in locations:
+            self.delete(location)
+
+    def pieces(self, location: str) -> list[str]:
+        """Return the location: a file is one piece."""
+        return [location]
+
     def older_than(self, when: datetime) -> Iterator[str]:
         """Yield the files last written before ``when``."""
         limit = when.timestamp()
@@ -96,11 +105,16 @@ class DiskStore:
                 if path.stat().st_mtime < limit:
                     yield f"{folder.name}/{path.name}"
 
+    def abort_unfinished(self, when: datetime) -> int:  # noqa: ARG002 (the interface's)
+        """Drop nothing: a file that is half written is a file, which `older_than` yields."""
+        return 0
+
 
 class DiskWriter:
     """The `Writer` of one file, holding its lock (which the system releases when a process dies)."""
 
-    def __init__(self, path: Path, descriptor: int, offset: int) -> None:
+    def __init__(self, location: str, path: Path, descriptor: int, offset: int) -> None:
+        self._location = location
         self._path = path
         self._descriptor = descriptor
         self._offset = offset
@@ -121,11 +135,23 @@ class DiskWriter:
             self._offset += written
             view = view[written:]
 
-    def sync(self) -> None:
+    def flush(self) -> str:
+        """Return the one location that an upload has here; the bytes are in the file already."""
+        self._cut()
+        return self._location
+
+    def sync(self) -> str:
         """Sync the file, then the folder that names it."""
         self._cut()
         os.fsync(self._descriptor)
         _sync_folder(self._path.parent)
+        return self._location
+
+    def keep(self) -> None:
+        """Do nothing: the file replaces nothing."""
+
+    def discard(self) -> None:
+        """Do nothing: the next writer cuts the file back to what the row says."""
 
     def _cut(self) -> None:
         # Not on opening: until its opener has looked again, under the lock, the

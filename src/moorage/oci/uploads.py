@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -92,9 +93,9 @@ async def append(stream: Stream) -> Response:
         expected = _require_order(stream, appender)
         tail = await _receive(stream, appender)
         _require_length(appender, expected, len(tail))
-        upload = await stream.registry.perform(partial(_commit, appender, tail))
+        upload = await stream.registry.perform(partial(_commit, appender, tail), moves_bytes=True)
     finally:
-        appender.close()
+        await _close(stream, appender)
     return _at(call.repository, upload.id, upload.offset, 202)
 
 
@@ -112,9 +113,9 @@ async def _complete(stream: Stream, call: Call, upload_id: str, digest: Digest) 
         expected = _require_order(stream, appender)
         tail = await _receive(stream, appender)
         _require_length(appender, expected, len(tail))
-        await stream.registry.perform(partial(_finish, appender, tail, digest))
+        await stream.registry.perform(partial(_finish, appender, tail, digest), moves_bytes=True)
     finally:
-        appender.close()
+        await _close(stream, appender)
     return _created(call.repository, digest)
 
 
@@ -122,14 +123,22 @@ async def _appender(stream: Stream, call: Call, upload_id: str) -> Appender:
     return await stream.registry.perform(partial(uploads.Appender.open, call.ctx, call.repository, upload_id))
 
 
+async def _close(stream: Stream, appender: Appender) -> None:
+    # To let go of an object that is half written takes requests to its store.
+    if not appender.is_closed:
+        await stream.registry.perform(appender.close, moves_bytes=True)
+
+
 def _commit(appender: Appender, tail: bytes) -> uploads.Upload:
-    appender.write(tail)
-    return appender.commit()
+    with contextlib.closing(appender):
+        appender.write(tail)
+        return appender.commit()
 
 
 def _finish(appender: Appender, tail: bytes, digest: Digest) -> None:
-    appender.write(tail)
-    appender.finish([digest])
+    with contextlib.closing(appender):
+        appender.write(tail)
+        appender.finish([digest])
 
 
 def _require_order(stream: Stream, appender: Appender) -> int | None:
@@ -161,7 +170,8 @@ async def _receive(stream: Stream, appender: Appender) -> bytes:
                 if writing is not None:
                     await writing
                 piece, gathered = bytes(gathered), bytearray()
-                writing = asyncio.ensure_future(stream.registry.perform(partial(appender.write, piece)))
+                write = stream.registry.perform(partial(appender.write, piece), moves_bytes=True)
+                writing = asyncio.ensure_future(write)
     finally:
         # The file must not be closed under a thread that writes to it.
         if writing is not None:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _THREADS = 32
+_MOVERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,16 +188,18 @@ class Registry:
             yield inner
         _run_all(inner.after_commit)
 
-    async def perform(self, unit: Callable[[], T], *, point_read: bool = False) -> T:
+    async def perform(self, unit: Callable[[], T], *, point_read: bool = False, moves_bytes: bool = False) -> T:
         """
         Run a unit of work from the asynchronous rim: the one place that decides where.
 
         A point read on an embedded database costs less than a hop to a thread
-        and runs here; everything else hops once.
+        and runs here; everything else hops once. What moves bytes has threads of
+        its own: a store that is slow must not keep anybody from the database.
         """
         if point_read and self.database.inline_reads:
             return unit()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, unit)
+        threads = self._movers if moves_bytes else self._threads
+        return await asyncio.get_running_loop().run_in_executor(threads, unit)
 
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:
@@ -206,10 +209,15 @@ class Registry:
         """Return the identity that jobs work as, at a registry of any account (by default, of the installation's)."""
         return Identity(SYSTEM, "system", registry_id or self.settings.account_id, region or self.settings.region)
 
+    @cached_property
+    def _movers(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(max_workers=_MOVERS, thread_name_prefix="moorage-bytes")
+
     def close(self) -> None:
         """Finish running units, write which keys were used, and let go of files and connections."""
-        if "_threads" in self.__dict__:
-            self._threads.shutdown(wait=True)
+        for threads in ("_movers", "_threads"):
+            if threads in self.__dict__:
+                getattr(self, threads).shutdown(wait=True)
         if self.trail is not None:
             self.trail.close()
         self.uses.flush(self.database)
@@ -224,7 +232,7 @@ def _run_all(actions: list[Callable[[], object]]) -> None:
     for action in actions:
         try:
             action()
-        except OSError:
+        except Exception:  # noqa: BLE001 (whatever it is, it is too late to refuse)
             # The rows are durable and the answer stands; what is left behind is
             # unreferenced bytes, which a sweep finds again.
             logs.exception("after_commit_failed")

@@ -7,10 +7,10 @@ A driver implements one of them; only ``moorage.app`` knows which.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
@@ -43,16 +43,30 @@ class Missing(Exception):
 
 
 class Writer(Protocol):
-    """The one writer of an upload, from an offset on. Not thread-safe; calls may come from different threads."""
+    """
+    A writer of an upload, from an offset on. Not thread-safe; calls may come from different threads.
+
+    What `flush` and `sync` return is the upload's location from then on, once a
+    row says so; until then the upload is what it was before.
+    """
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append the bytes."""
 
-    def sync(self) -> None:
-        """Make everything written so far durable: bytes and name."""
+    def flush(self) -> str:
+        """Let any process read everything written so far, and go on from there; return where it is."""
+
+    def sync(self) -> str:
+        """As `flush`, and make it durable: bytes and name."""
+
+    def keep(self) -> None:
+        """Let go of what the flushed location replaces: a row names that location, durably."""
+
+    def discard(self) -> None:
+        """Let go of what was flushed: no row will ever name it."""
 
     def close(self) -> None:
-        """Let the next writer in."""
+        """Let the next writer in, and let go of what was not flushed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +78,10 @@ class OnDisk:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """`BlobStore.locate`: the bytes are served by another host at this URL."""
+    """`BlobStore.locate`: the bytes are served by another host."""
 
-    url: str
+    url: Callable[[], str]
+    """Makes a URL that whoever has it can read for some minutes. May ask another host for credentials."""
 
 
 class Streamed:
@@ -76,20 +91,31 @@ class Streamed:
 Place = OnDisk | Elsewhere | Streamed
 
 
+STEM: Final = 39
+"""Characters that a location begins with and that say which upload it came from: two of its id, a slash, the id."""
+
+
 class BlobStore(Protocol):
-    """Bytes by location. A location is made by the store and means nothing to anybody else."""
+    """
+    Bytes by location. A location is made by the store and means nothing to anybody else, but for its stem.
+
+    A store may keep one location in several pieces, each of which is a location too.
+    """
 
     def new_location(self, upload_id: str) -> str:
-        """Return where the bytes of an upload will be, for good: nothing is copied at the end."""
+        """Return the stem of all locations of an upload: where nothing has been written yet."""
 
     def open(self, location: str, offset: int) -> Writer:
         """
-        Return the writer of an upload, standing at ``offset``.
+        Return a writer of an upload, standing at ``offset``.
 
         Bytes beyond the offset (of a writer that was cut off) are discarded
         with the first write or sync and not before: to open and close takes
-        nothing away. Raises `Busy` while another writer is open, here or in
-        another process, and `Missing` if there are fewer bytes than ``offset``.
+        nothing away. Raises `Missing` if there are fewer bytes than ``offset``.
+
+        A store in which two writers would write to the same place raises `Busy`
+        while another one is open, here or in another process. In any other the
+        writers do not see each other, and a row decides whose location counts.
         """
 
     def read(self, location: str, start: int, stop: int) -> Iterator[bytes]:
@@ -104,5 +130,14 @@ class BlobStore(Protocol):
     def delete(self, location: str) -> None:
         """Remove the bytes, if any."""
 
+    def delete_many(self, locations: Sequence[str]) -> None:
+        """Remove the bytes of all of them, in as few requests as the store allows."""
+
+    def pieces(self, location: str) -> list[str]:
+        """Return the locations, one a piece, that `older_than` would yield for this one."""
+
     def older_than(self, when: datetime) -> Iterator[str]:
-        """Yield the locations that were last written before ``when``."""
+        """Yield the pieces that were last written before ``when``, whether or not a row names them."""
+
+    def abort_unfinished(self, when: datetime) -> int:
+        """Drop what writers that died left half written before ``when``; return how many of them."""

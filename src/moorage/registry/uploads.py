@@ -2,22 +2,30 @@
 Layers on their way in: begun, appended to, finished or given up.
 
 Bytes go straight to the place where they will stay and are hashed on the way.
-The row says how many of them count: what a writer that was cut off left
-beyond that is overwritten by the next one. Two writers on one upload exclude
-each other by a lock of the store, and the row's offset is compared and
-swapped, so that any worker can go on where another ended.
+The row says how many of them count and where they are: what a writer that was
+cut off left beyond that is void. The row's offset is compared and swapped, so
+that any worker can go on where another ended, and of two writers one counts
+(docs/adr/0006). Where both would write to the same place the store lets
+only one in.
 """
 
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
 
 import sqlalchemy as sa
 
-from moorage.domain.errors import InvalidLayer, InvalidLayerPart, LimitExceeded, UploadBusy, UploadNotFound
+from moorage.domain.errors import (
+    InvalidLayer,
+    InvalidLayerPart,
+    LimitExceeded,
+    UploadBusy,
+    UploadNotFound,
+)
 from moorage.domain.names import Digest, parse_upload_id
 from moorage.registry import layers, repositories
 from moorage.registry.hashing import HashState
@@ -26,7 +34,7 @@ from moorage.registry.tables import blobs, repository_blobs, uploads
 from moorage.registry.upsert import insert_if_absent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from moorage.registry.core import Context
     from moorage.registry.repositories import Repository
@@ -121,6 +129,8 @@ class Appender:
         self._writer = writer
         self.offset = upload.offset
         self._state = ctx.registry.hash_states.get(upload.id, upload.offset)
+        self._is_void = False
+        self.is_closed = False
 
     @classmethod
     def open(cls, ctx: Context, repository: Repository, upload_id: str) -> Self:
@@ -162,8 +172,8 @@ class Appender:
 
     def commit(self) -> Upload:
         """Count the bytes written as one part, and return how far the upload has come."""
-        after = _with_part(self.upload, self.offset)
-        with self._ctx.write() as ctx:
+        after = _with_part(self.upload, self.offset, self._writer.flush())
+        with self._ctx.write() as ctx, self._or_void():
             changed = ctx.tx.execute(
                 sa.update(uploads)
                 .where(uploads.c.id == self.upload.id, uploads.c.offset == self.upload.offset)
@@ -172,11 +182,13 @@ class Appender:
                     parts=after.parts,
                     small_parts=after.small_parts,
                     last_part_small=after.last_part_small,
+                    location=after.location,
                     touched_at=ctx.now,
                 )
             )
             if changed.rowcount != 1:
-                raise self._gone()
+                raise self._overtaken(ctx)
+        self._writer.keep()
         if self._state.offset == self.offset:
             self._ctx.registry.hash_states.put(self.upload.id, self._state)
         self.upload = after
@@ -188,23 +200,48 @@ class Appender:
 
         When this returns, bytes, name and rows are durable.
         """
-        digest = self._matching_digest(wanted)
-        self._writer.sync()
-        with self._ctx.write() as ctx:
+        location = self._writer.sync()
+        with self._or_void():
+            digest = self._matching_digest(wanted, location)
+        with self._ctx.write() as ctx, self._or_void():
             repositories.lock(ctx, self._repository)
             self._take_upload(ctx)
-            stored = _store_blob(ctx, digest, self.offset, self.upload.location)
+            stored = _store_blob(ctx, digest, self.offset, location)
             linked = _link(ctx, self._repository.id, digest)
             if not stored:
                 # Somebody stored the same bytes before: theirs stay, ours go.
-                location = self.upload.location
                 ctx.after_commit.append(lambda: ctx.registry.blobs.delete(location))
+        self._writer.keep()
         self._ctx.registry.hash_states.forget(self.upload.id)
         return Finished(digest, already_there=not linked)
 
     def close(self) -> None:
-        """Let the next writer in; bytes that were not committed are void."""
-        self._writer.close()
+        """Let the next writer in; bytes that were not committed are void. May be called again."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        try:
+            if self._is_void:
+                self._writer.discard()
+        finally:
+            self._writer.close()
+
+    @contextmanager
+    def _or_void(self) -> Iterator[None]:
+        """Note that flushed bytes will never count. Not around a commit: when that fails nobody knows what it did."""
+        try:
+            yield
+        except BaseException:
+            self._is_void = True
+            raise
+
+    def _overtaken(self, ctx: Context) -> UploadBusy | UploadNotFound:
+        """Say why the row is not where this writer began: another one was quicker, or the upload has ended."""
+        try:
+            find(ctx, self._repository, self.upload.id)
+        except UploadNotFound as gone:
+            return gone
+        return UploadBusy(upload_id=self.upload.id)
 
     def _gone(self) -> UploadNotFound:
         return UploadNotFound(
@@ -216,25 +253,25 @@ class Appender:
             sa.delete(uploads).where(uploads.c.id == self.upload.id, uploads.c.offset == self.upload.offset)
         )
         if taken.rowcount != 1:
-            raise self._gone()
+            raise self._overtaken(ctx)
 
-    def _matching_digest(self, wanted: Sequence[str]) -> Digest:
+    def _matching_digest(self, wanted: Sequence[str], location: str) -> Digest:
         for algorithm in dict.fromkeys(text.partition(":")[0] for text in wanted):
             if algorithm not in {"sha256", "sha512"}:
                 continue
-            digest = self._digest(algorithm)
+            digest = self._digest(algorithm, location)
             if digest in wanted:
                 return digest
         raise InvalidLayer
 
-    def _digest(self, algorithm: str) -> Digest:
+    def _digest(self, algorithm: str, location: str) -> Digest:
         if algorithm == "sha256":
             start, running = self._state.offset, self._state.sha256.copy()
         else:
             start, running = 0, hashlib.new(algorithm)
         if start < self.offset:
             try:
-                for piece in self._ctx.registry.blobs.read(self.upload.location, start, self.offset):
+                for piece in self._ctx.registry.blobs.read(location, start, self.offset):
                     running.update(piece)
             except Missing:
                 # Cancelled meanwhile: its row is gone too.
@@ -251,15 +288,15 @@ def _open_writer(ctx: Context, repository: Repository, upload: Upload) -> Writer
         raise UploadNotFound(upload_id=upload.id, name=repository.name, registry_id=repository.registry_id) from None
 
 
-def _with_part(upload: Upload, offset: int) -> Upload:
-    """Return the upload with one more part, ending at ``offset``."""
+def _with_part(upload: Upload, offset: int, location: str) -> Upload:
+    """Return the upload with one more part, ending at ``offset``, all of it at ``location``."""
     return Upload(
         id=upload.id,
         offset=offset,
         parts=upload.parts + 1,
         small_parts=upload.small_parts + upload.last_part_small,
         last_part_small=offset - upload.offset < MIN_PART,
-        location=upload.location,
+        location=location,
     )
 
 

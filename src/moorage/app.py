@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from moorage.drivers.postgres import PostgresDatabase
+    from moorage.registry.storage import BlobStore
+
 
 _JOBS_END: Final = 20.0
 """Seconds that a job has to stop in when its process ends."""
@@ -156,10 +158,17 @@ def _open_postgres(settings: Settings, url: str) -> PostgresDatabase:
         raise SettingsError("database: this is not the URL of a database") from None
 
 
-def _open_store(settings: Settings) -> DiskStore:
-    if settings.storage is not None and "://" in settings.storage:
-        raise SettingsError("storage: this version keeps layers in a folder only")
-    return DiskStore(Path(settings.storage) if settings.storage else settings.data / "blobs")
+def _open_store(settings: Settings) -> BlobStore:
+    if settings.storage is None or "://" not in settings.storage:
+        return DiskStore(Path(settings.storage) if settings.storage else settings.data / "blobs")
+    try:
+        from moorage.drivers.objects import ObjectStore  # noqa: PLC0415 (of the extra ``objects``)
+
+        return ObjectStore(settings.storage, redirects=settings.blob_delivery == "redirect")
+    except ImportError:
+        raise SettingsError("storage: a bucket needs the extra: pip install 'moorage[objects]'") from None
+    except (OSError, ValueError) as problem:
+        raise SettingsError(f"storage: {problem}") from None
 
 
 def create_app(settings: Settings | None = None, registry: Registry | None = None) -> ASGIApp:
@@ -229,7 +238,7 @@ def _is_ready(registry: Registry) -> bool:
     try:
         with registry.database.read() as tx:
             tx.exec_driver_sql("SELECT 1 FROM repositories LIMIT 1").first()
-        registry.blobs.size(registry.blobs.new_location(registry.new_id()))
+        registry.blobs.check()
     except (SQLAlchemyError, Unavailable, OSError):
         return False
     return True

@@ -66,7 +66,16 @@ class Settings:
     """Seconds that one statement may take on a PostgreSQL server; a lock is waited for a third of that."""
 
     storage: str | None = None
-    """Where layers are kept: a folder; ``blobs`` in the data folder if not given."""
+    """
+    Where layers are kept: a folder (``blobs`` in the data folder if not given), or a bucket:
+    ``s3://BUCKET/PREFIX?endpoint=…&region=…``, ``gs://…``, ``az://…`` (docs/operating.md).
+    """
+
+    blob_delivery: str = "redirect"
+    """
+    How layers in a bucket reach clients: ``redirect`` sends them to the bucket with a signed address,
+    ``proxy`` passes the bytes through. Layers in a folder are always sent by the server.
+    """
 
     account_id: str = "000000000000"
     """The account that the root access key belongs to, and the registry that a plain host name means: twelve digits."""
@@ -153,6 +162,7 @@ class Settings:
             "tls_cert and tls_key go together": (self.tls_cert is None) == (self.tls_key is None),
             "failed_attempts must not be negative": self.failed_attempts >= 0,
             "registry_policy_scope must be V1 or V2": self.registry_policy_scope in {"V1", "V2"},
+            "blob_delivery must be redirect or proxy": self.blob_delivery in {"redirect", "proxy"},
             "tls must be self-signed": self.tls in {None, SELF_SIGNED},
             "tls and tls_cert exclude each other": self.tls is None or self.tls_cert is None,
         }

@@ -19,7 +19,12 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Server processes. [default: 1]")] = None,
     database: Annotated[str | None, typer.Option(help="Database URL. [default: SQLite in the data folder]")] = None,
     master_key_file: MasterKeyFile = None,
-    storage: Annotated[str | None, typer.Option(help="Folder of layers. [default: blobs in the data folder]")] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Folder of layers, or s3://bucket/prefix. [default: blobs in the data folder]")
+    ] = None,
+    blob_delivery: Annotated[
+        str | None, typer.Option(help="Layers in a bucket: redirect to it, or proxy. [default: redirect]")
+    ] = None,
     account_id: Annotated[str | None, typer.Option(help="Twelve digits. [default: 000000000000]")] = None,
     region: Annotated[str | None, typer.Option(help="The default region. [default: us-east-1]")] = None,
     domain: Annotated[str | None, typer.Option(help="Name registries <account>.dkr.ecr.<region>.<domain>.")] = None,

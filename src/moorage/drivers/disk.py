@@ -40,6 +40,10 @@ class DiskStore:
         """Return a path of two parts, so that no folder grows without bound."""
         return f"{upload_id[:2]}/{upload_id}"
 
+    def check(self) -> None:
+        """Look at the folder."""
+        self.root.stat()
+
     def open(self, location: str, offset: int) -> DiskWriter:
         """Return the writer of a file, alone with it until it is closed or its process ends."""
         path = self._path(location)

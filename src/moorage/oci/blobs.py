@@ -2,67 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from starlette.datastructures import Headers
-from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import Response
 
 from moorage.domain.names import Digest
 from moorage.oci.conditional import entity_tag, not_modified
+from moorage.oci.ranges import RangedResponse
+from moorage.oci.stored import PassedThrough, Redirected
 from moorage.registry import layers
 from moorage.registry.storage import Elsewhere, OnDisk
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
-
     from moorage.oci.door import Call
+    from moorage.registry.core import Registry
     from moorage.registry.layers import Layer
-    from moorage.registry.storage import BlobStore
-
-
-_RANGE: Final = rb"(?:\d{1,18}-\d{0,18}|-\d{1,18})"
-_RANGES_RE: Final = re.compile(rb"(?i:bytes)=(%b(?:[ \t]*,[ \t]*%b){0,99})" % (_RANGE, _RANGE))
-
-
-class BlobResponse(FileResponse):
-    """A file's bytes: whole by the server itself, ranges in pieces large enough to be fast."""
-
-    chunk_size = 1024 * 1024
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the file or those ranges that it has; a Range that cannot be read is ignored (RFC 9110, 14.2)."""
-        headers = [pair for pair in scope["headers"] if pair[0] != b"range"]
-        if asked := self._asked(scope):
-            size = int(self.headers["content-length"])
-            there = [item for item in asked if _is_satisfiable(item, size)]
-            if not there:
-                await self._refuse(size)(scope, receive, send)
-                return
-            headers.append((b"range", b"bytes=" + b",".join(there)))
-        await super().__call__({**scope, "headers": headers}, receive, send)
-
-    def _asked(self, scope: Scope) -> list[bytes]:
-        """Return the ranges that a GET asks for, if it does so readably and of this very content."""
-        given = [value for name, value in scope["headers"] if name == b"range"]
-        if scope["method"] != "GET" or len(given) != 1:
-            return []
-        condition = Headers(scope=scope).get("if-range")
-        readable = _RANGES_RE.fullmatch(given[0].strip())
-        if readable is None or (condition is not None and not self._should_use_range(condition)):
-            return []
-        return [item.strip() for item in readable[1].split(b",")]
-
-    def _refuse(self, size: int) -> Response:
-        kept = {name: value for name, value in self.headers.items() if name.startswith("docker-distribution-")}
-        return Response(status_code=416, headers={**kept, "Content-Range": f"bytes */{size}"})
-
-
-def _is_satisfiable(item: bytes, size: int) -> bool:
-    first, _, last = item.partition(b"-")
-    if not first:
-        return size > 0 and int(last) > 0
-    return int(first) < size and (not last or int(first) <= int(last))
 
 
 def _headers(layer: Layer) -> dict[str, str]:
@@ -82,9 +36,9 @@ def head(call: Call) -> Response:
     layer = _wanted(call)
     if not_modified(call.headers, layer.digest):
         return _unchanged(layer)
-    store = call.ctx.registry.blobs
-    if isinstance(store.locate(layer.location), OnDisk):
-        return serve(store, layer)
+    registry = call.ctx.registry
+    if isinstance(registry.blobs.locate(layer.location), OnDisk):
+        return serve(registry, layer)
     headers = {**_headers(layer), "Accept-Ranges": "bytes"}
     return Response(headers=headers, media_type="application/octet-stream")
 
@@ -94,24 +48,23 @@ def get(call: Call) -> Response:
     layer = _wanted(call)
     if not_modified(call.headers, layer.digest):
         return _unchanged(layer)
-    return serve(call.ctx.registry.blobs, layer)
+    return serve(call.ctx.registry, layer)
 
 
 def _unchanged(layer: Layer) -> Response:
     return Response(status_code=304, headers={"ETag": entity_tag(layer.digest)})
 
 
-def serve(store: BlobStore, layer: Layer) -> Response:
+def serve(registry: Registry, layer: Layer) -> Response:
     """Return the bytes in the way that the store has them: a file, another address, or a stream."""
-    match store.locate(layer.location):
+    match registry.blobs.locate(layer.location):
         case OnDisk(path):
             headers = _headers(layer)
-            return BlobResponse(path, headers=headers, media_type="application/octet-stream", stat_result=path.stat())
-        case Elsewhere(url):
-            return RedirectResponse(url, 307, headers={"Docker-Content-Digest": layer.digest})
+            return RangedResponse(path, headers=headers, media_type="application/octet-stream", stat_result=path.stat())
+        case Elsewhere() as place:
+            return Redirected(registry, layer, place)
         case _:
-            pieces = store.read(layer.location, 0, layer.size)
-            return StreamingResponse(pieces, headers=_headers(layer), media_type="application/octet-stream")
+            return PassedThrough(registry, layer, _headers(layer))
 
 
 def delete(call: Call) -> Response:

@@ -15,7 +15,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from moorage import bodies, logs
-from moorage.domain.errors import Failure, InvalidCredential, InvalidLayerPart, ManifestTooLarge, NotSupported
+from moorage.domain.errors import (
+    Failure,
+    InvalidCredential,
+    InvalidLayerPart,
+    ManifestTooLarge,
+    NotSupported,
+    StoreUnavailable,
+)
 from moorage.domain.manifests import MAX_BYTES
 from moorage.domain.names import RepositoryName, repository_arn
 from moorage.oci import trail
@@ -235,7 +242,13 @@ class _Endpoint:
             body = {"errors": [{"code": "UNKNOWN", "message": "An internal error occurred"}]}
             response = JSONResponse(body, 500)
         response.headers.update(_VERSION)
-        await response(scope, receive, send)
+        try:
+            await response(scope, receive, send)
+        except StoreUnavailable as failure:
+            # A response that needs its store has sent nothing by then.
+            response = failed(self._door.registry, request, failure)
+            response.headers.update(_VERSION)
+            await response(scope, receive, send)
 
 
 def failed(registry: Registry, request: Request, failure: Failure) -> Response:

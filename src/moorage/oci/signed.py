@@ -24,4 +24,4 @@ def serve_signed(call: Call) -> Response:
     layer = layers.find(call.ctx, claims["repository"], claims["digest"])
     if layer is None:
         raise LayerNotFound(digest=claims["digest"], name="", registry_id=call.ctx.registry_id)
-    return serve(call.ctx.registry.blobs, layer)
+    return serve(call.ctx.registry, layer)

@@ -105,6 +105,9 @@ class BlobStore(Protocol):
     def new_location(self, upload_id: str) -> str:
         """Return the stem of all locations of an upload: where nothing has been written yet."""
 
+    def check(self) -> None:
+        """Raise OSError or `StoreUnavailable` unless the store answers; takes seconds at most."""
+
     def open(self, location: str, offset: int) -> Writer:
         """
         Return a writer of an upload, standing at ``offset``.

@@ -1,0 +1,216 @@
+"""
+Bytes in a bucket: S3, and what speaks like it, Google Cloud Storage, Azure.
+
+Nothing is renamed, copied or overwritten: every object has a name of its own
+and is whole from the moment that it is there.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Final, cast
+
+import obstore
+from obstore.exceptions import BaseError
+
+from moorage import logs
+from moorage.domain.errors import StoreUnavailable
+from moorage.drivers.clouds import Cloud
+from moorage.drivers.object_urls import Target
+from moorage.drivers.object_writer import ObjectWriter
+from moorage.drivers.pieces import Location, Piece, is_key
+from moorage.registry.storage import Elsewhere, Missing, Streamed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from obstore import SignCapableStore, WritableFile
+
+_CHUNK: Final = 1024 * 1024
+_URL_LIFETIME: Final = timedelta(minutes=15)
+_TRIES: Final = 6
+"""How often in a row a read is taken up again where it was cut, none of them bringing a byte."""
+_ATTRIBUTES: Final = {"Content-Type": "application/octet-stream"}
+
+
+class ObjectStore:
+    """A `BlobStore` in one bucket, shared by any number of machines."""
+
+    def __init__(self, url: str, *, redirects: bool) -> None:
+        self._cloud = Cloud(Target.parse(url))
+        self._client = self._cloud.client()
+        self._redirects = redirects
+
+    def new_location(self, upload_id: str) -> str:
+        """Return the beginning of all keys of an upload."""
+        return f"{upload_id[:2]}/{upload_id}"
+
+    def open(self, location: str, offset: int) -> ObjectWriter:
+        """Return a writer at the end of a location. Asks nothing of the store."""
+        where = Location.parse(location)
+        if where.size != offset:
+            raise Missing(location[:100])
+        return ObjectWriter(self, where)
+
+    def read(self, location: str, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the bytes in pieces of about 1 MiB, through cuts and pauses of the store."""
+        where = Location.parse(location)
+        if stop > where.size:
+            raise Missing(location[:100])
+        begins = 0
+        for piece in where.pieces:
+            first, last = max(start - begins, 0), min(stop - begins, piece.size)
+            begins += piece.size
+            if first < last:
+                yield from self._read_piece(piece, first, last)
+
+    def _read_piece(self, piece: Piece, first: int, last: int) -> Iterator[bytes]:
+        position, tries = first, 0
+        while position < last:
+            try:
+                with self.answering(piece.key):
+                    for chunk in self._get(piece, position, last):
+                        tries = 0
+                        position += len(chunk)
+                        yield chunk
+            except StoreUnavailable:
+                tries += 1
+                if tries == _TRIES:
+                    self._require(piece)
+                    raise
+                # After the client's own retries: the connection was cut while the body came.
+                time.sleep(random.uniform(0, 0.1 * 2**tries))  # noqa: S311 (spreads, hides nothing)
+
+    def _get(self, piece: Piece, first: int, last: int) -> Iterator[bytes]:
+        whole = (first, last) == (0, piece.size)
+        answer = obstore.get(self._client, piece.key, options={} if whole else {"range": (first, last)})
+        for chunk in answer.stream(min_chunk_size=_CHUNK):
+            yield bytes(chunk)[: last - first]
+            first += len(chunk)
+        if first < last:
+            raise BaseError(f"{piece.key}: the body ended {last - first} bytes early")
+
+    def _require(self, piece: Piece) -> None:
+        """Raise `Missing` if the store answers that it does not have those bytes."""
+        if self._size(piece.key) != piece.size:
+            raise Missing(piece.key)
+
+    def locate(self, location: str) -> Elsewhere | Streamed:
+        """Return a signed URL of bytes that are one object, where clients may be sent there."""
+        pieces = Location.parse(location).pieces
+        if len(pieces) == 1 and self._redirects and self._can_sign:
+            return Elsewhere(partial(self._sign, pieces[0].key))
+        return Streamed()
+
+    @cached_property
+    def _signer(self) -> SignCapableStore:
+        return cast("SignCapableStore", self._cloud.signer())
+
+    @cached_property
+    def _can_sign(self) -> bool:
+        try:
+            self._sign("none")
+        except StoreUnavailable:
+            logs.warning("storage_cannot_sign", effect="layers are passed through this server")
+            return False
+        return True
+
+    def _sign(self, key: str) -> str:
+        with self.answering(key):
+            return obstore.sign(self._signer, "GET", key, _URL_LIFETIME)
+
+    def size(self, location: str) -> int | None:
+        """Return the length of all pieces, None if one of them is not there."""
+        where = Location.parse(location)
+        sizes = [self._size(key) for key in ([piece.key for piece in where.pieces] or [where.stem])]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    def _size(self, key: str) -> int | None:
+        try:
+            with self.answering(key):
+                return obstore.head(self._client, key)["size"]
+        except Missing:
+            return None
+
+    def check(self) -> None:
+        """Ask once, and wait for seconds only."""
+        try:
+            with self.answering("check"):
+                obstore.head(self._cloud.hasty_client(), "moorage-is-anybody-there")
+        except Missing:
+            pass
+
+    def delete(self, location: str) -> None:
+        """Delete the pieces."""
+        self.delete_many([location])
+
+    def delete_many(self, locations: Sequence[str]) -> None:
+        """Delete the pieces of all; S3 takes a thousand at once."""
+        keys = [piece.key for location in locations for piece in Location.parse(location).pieces]
+        if not keys:
+            return
+        try:
+            with self.answering(keys[0]):
+                obstore.delete(self._client, keys)
+        except Missing:
+            # A store that minds what is not there stops at it.
+            for key in keys:
+                self._delete_one(key)
+
+    def _delete_one(self, key: str) -> None:
+        try:
+            with self.answering(key):
+                obstore.delete(self._client, key)
+        except Missing:
+            pass
+
+    def pieces(self, location: str) -> list[str]:
+        """Return the locations of the objects."""
+        return [piece.location for piece in Location.parse(location).pieces]
+
+    def older_than(self, when: datetime) -> Iterator[str]:
+        """Yield the objects that were made before ``when``. What is not of our making is left alone."""
+        with self.answering("list"):
+            for page in obstore.list(self._client, chunk_size=1000):
+                for item in page:
+                    if item["last_modified"] < when and is_key(item["path"]):
+                        yield Piece(item["path"], item["size"]).location
+
+    def abort_unfinished(self, when: datetime) -> int:
+        """Abort multipart uploads of writers that died."""
+        return self._cloud.abort_unfinished(when, is_key)
+
+    # --- For its writers ---
+
+    def stream(self, key: str, part: int) -> WritableFile:
+        """Return a writer of one object that sends a part of that many bytes at a time, and waits for it."""
+        return obstore.open_writer(self._client, key, buffer_size=part, max_concurrency=1, attributes=dict(_ATTRIBUTES))
+
+    def put(self, key: str, data: bytes) -> None:
+        """Make an object at once."""
+        obstore.put(self._client, key, data, use_multipart=False, attributes=dict(_ATTRIBUTES))
+
+    def confirm(self, piece: Piece, make: Callable[[], object]) -> None:
+        """Make an object; if the store failed to answer in the end, look whether it has made it all the same."""
+        try:
+            with self.answering(piece.key):
+                make()
+        except (Missing, StoreUnavailable) as problem:
+            if self._size(piece.key) != piece.size:
+                raise StoreUnavailable from problem
+
+    @contextmanager
+    def answering(self, key: str) -> Iterator[None]:
+        """Turn what obstore raises into `Missing` or `StoreUnavailable`; the log has the details."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise Missing(key) from None
+        except (BaseError, OSError) as problem:
+            logs.warning("storage_failed", key=key, problem=f"{type(problem).__name__}: {problem}".partition("\n")[0])
+            raise StoreUnavailable from problem

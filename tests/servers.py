@@ -30,6 +30,8 @@ REGION = "eu-west-1"
 _BOTO3: Any = boto3.session.Session()
 """One for all: each would read the service models anew, and making a client is not safe in threads."""
 _ONE_AT_A_TIME = threading.Lock()
+S3_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "moorage-tests", "AWS_SECRET_ACCESS_KEY": "moorage-tests-secret"}
+"""Of the S3 servers of `tests.objects`; a server that is to use one finds them in its environment."""
 MOORAGE = [sys.executable, "-c", "from moorage.cli import main; main()"]
 
 
@@ -191,8 +193,9 @@ def start(data: Path, *flags: str, port: int | None = None, workers: int = 2) ->
     command = [*MOORAGE, "serve", "--data", str(data), "--port", str(port), "--workers", str(workers)]
     # The tests of refusals come from one address by the hundred: those of slowing give a flag of their own.
     command += ["--account-id", ACCOUNT, "--region", REGION, "--failed-attempts", "0", *flags]
+    given = S3_CREDENTIALS if any(flag.startswith("s3://") for flag in flags) else {}
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment()
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(**given)
     )
     log = Log()
     assert process.stdout is not None

@@ -9,12 +9,13 @@ which makes something new and empty for one server, and returns the flags that n
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests import postgres
+from tests import objects, postgres
 
 Flags = Callable[[Path], list[str]]
 """Takes the data folder of a server, and returns flags of ``moorage serve``."""
@@ -41,11 +42,31 @@ def on_postgres() -> Iterator[Flags]:
         yield lambda _data: ["--database", cluster.migrated()]
 
 
+@contextlib.contextmanager
+def in_a_bucket() -> Iterator[Flags]:
+    """Layers in S3."""
+    with (
+        tempfile.TemporaryDirectory(prefix="moorage-s3-") as folder,
+        objects.running(objects.preferred(), Path(folder)) as server,
+    ):
+        yield lambda _data: ["--storage", server.bucket().url("layers")]
+
+
+@contextlib.contextmanager
+def through_the_server() -> Iterator[Flags]:
+    """Layers in S3 that clients get from Moorage."""
+    with in_a_bucket() as flags:
+        yield lambda data: [*flags(data), "--blob-delivery", "proxy"]
+
+
 Part = Callable[[], contextlib.AbstractContextManager[Flags]]
 
 STACKS: Final[dict[str, tuple[Part, ...]]] = {
     "sqlite": (in_the_data_folder,),
     "postgres": (on_postgres,),
+    "sqlite-s3": (in_a_bucket,),
+    "sqlite-s3-proxy": (through_the_server,),
+    "production": (on_postgres, in_a_bucket),
 }
 
 

@@ -50,6 +50,7 @@ OTHER: dict[str, Any] = {
     "database_timeout_seconds": 5,
     "master_key_file": Path("key"),
     "storage": "there/layers",
+    "blob_delivery": "proxy",
     "last_used_seconds": 3,
     "account_id": "123456789012",
     "region": "cn-north-1",

@@ -7,7 +7,7 @@ A driver implements one of them; only ``moorage.app`` knows which.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -91,19 +91,21 @@ class Streamed:
 Place = OnDisk | Elsewhere | Streamed
 
 
-STEM: Final = 39
-"""Characters that a location begins with and that say which upload it came from: two of its id, a slash, the id."""
+def upload_of(location: str) -> str:
+    """Return the upload that a location came from: each begins with two characters of its id, a slash, and the id."""
+    return location[3:39]
 
 
 class BlobStore(Protocol):
     """
-    Bytes by location. A location is made by the store and means nothing to anybody else, but for its stem.
+    Bytes by location. A location is made by the store and means nothing to anybody else, but for its
+    beginning (`upload_of`).
 
     A store may keep one location in several pieces, each of which is a location too.
     """
 
     def new_location(self, upload_id: str) -> str:
-        """Return the stem of all locations of an upload: where nothing has been written yet."""
+        """Return the location of an upload to which nothing has been written yet."""
 
     def check(self) -> None:
         """Raise OSError or `StoreUnavailable` unless the store answers; takes seconds at most."""

@@ -206,13 +206,19 @@ creation_templates = sa.Table(
     comment="What a repository gets that a push makes. The prefix without its last slash, and as it was written.",
 )
 
+_LOCATION: Final = sa.Text().with_variant(sa.String(1024), "sqlite")
+"""Longer than SQLite's column says, which holds no text to that: an upload in thousands of parts names each."""
+
 blobs = sa.Table(
     "blobs",
     metadata,
     sa.Column("digest", sa.String(135), primary_key=True),
     sa.Column("size", sa.BigInteger, nullable=False),
-    sa.Column("location", sa.String(1024), nullable=False),
+    sa.Column("location", _LOCATION, nullable=False),
     sa.Column("created_at", Instant, nullable=False),
+    # Empty in what a node of an earlier version adds while the nodes are upgraded.
+    sa.Column("upload_id", sa.String(36), nullable=True),
+    sa.Index(None, "upload_id"),
     comment="Bytes, once for the whole installation, and where they are.",
 )
 
@@ -283,7 +289,7 @@ uploads = sa.Table(
     sa.Column("parts", sa.Integer, nullable=False),
     sa.Column("small_parts", sa.Integer, nullable=False),
     sa.Column("last_part_small", sa.Boolean, nullable=False),
-    sa.Column("location", sa.String(1024), nullable=False),
+    sa.Column("location", _LOCATION, nullable=False),
     sa.Column("touched_at", Instant, nullable=False),
     sa.Index(None, "repository_id"),
     sa.Index(None, "touched_at"),

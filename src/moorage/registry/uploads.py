@@ -5,7 +5,7 @@ Bytes go straight to the place where they will stay and are hashed on the way.
 The row says how many of them count and where they are: what a writer that was
 cut off left beyond that is void. The row's offset is compared and swapped, so
 that any worker can go on where another ended, and of two writers one counts
-(docs/adr/0006). Where both would write to the same place the store lets
+(docs/adr/0008). Where both would write to the same place the store lets
 only one in.
 """
 
@@ -29,7 +29,7 @@ from moorage.domain.errors import (
 from moorage.domain.names import Digest, parse_upload_id
 from moorage.registry import layers, repositories
 from moorage.registry.hashing import HashState
-from moorage.registry.storage import Busy, Missing
+from moorage.registry.storage import Busy, Missing, upload_of
 from moorage.registry.tables import blobs, repository_blobs, uploads
 from moorage.registry.upsert import insert_if_absent
 
@@ -301,9 +301,8 @@ def _with_part(upload: Upload, offset: int, location: str) -> Upload:
 
 
 def _store_blob(ctx: Context, digest: Digest, size: int, location: str) -> bool:
-    return insert_if_absent(
-        ctx.tx, blobs, {"digest": digest, "size": size, "location": location, "created_at": ctx.now}
-    )
+    row = {"digest": digest, "size": size, "location": location, "upload_id": upload_of(location)}
+    return insert_if_absent(ctx.tx, blobs, row | {"created_at": ctx.now})
 
 
 def _link(ctx: Context, repository_id: str, digest: Digest) -> bool:

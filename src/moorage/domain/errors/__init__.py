@@ -48,7 +48,6 @@ from moorage.domain.errors.content import (
     RepositoryNotFound,
     RepositoryPolicyNotFound,
     RequiredLayersNotFound,
-    StoreUnavailable,
     TemplateAlreadyExists,
     TemplateNotFound,
     UploadBusy,
@@ -59,6 +58,7 @@ from moorage.domain.errors.failure import (
 )
 from moorage.domain.errors.outages import (
     Overloaded,
+    StoreUnavailable,
     Unavailable,
     Undone,
 )

@@ -316,16 +316,6 @@ class InvalidLayerPart(
         return self._members
 
 
-class StoreUnavailable(
-    Failure,
-    aws="ServerException",
-    aws_status=503,
-    oci=(503, "UNKNOWN"),
-    text="The storage of layers cannot be reached at the moment",
-):
-    """The object store does not answer, or not as it should, however often it is asked. Details are in the log."""
-
-
 class LimitExceeded(Failure, aws="LimitExceededException", oci=(403, "DENIED"), text="{reason}"):
     """A quota is used up."""
 

@@ -32,3 +32,7 @@ class Overloaded(
     Unavailable, aws="ThrottlingException", aws_status=400, text="The registry is busy. Try again in a moment."
 ):
     """A connection, or a lock, was not free in time."""
+
+
+class StoreUnavailable(Unavailable, text="The registry cannot reach its storage at the moment. Try again."):
+    """The object store does not answer, or not as it should, however often it is asked. Details are in the log."""

@@ -70,6 +70,8 @@ OTHER: dict[str, Any] = {
     "audit": "audit.jsonl",
     "upload_expiry_hours": 2,
     "jobs": False,
+    "log_requests": True,
+    "metrics": "192.0.2.0/24",
     "jobs_poll_seconds": 7,
 }
 """For each setting a value that is not its default."""

@@ -6,6 +6,7 @@ The only module that imports drivers and doors together.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import uuid
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -25,7 +26,6 @@ from moorage.aws import door as aws
 from moorage.aws.request import AwsRequest
 from moorage.aws.sigv4 import SignedRequest
 from moorage.config import Settings, SettingsError
-from moorage.domain.errors import Unavailable
 from moorage.drivers import auditfile
 from moorage.drivers.auditfile import AuditFile
 from moorage.drivers.disk import DiskStore
@@ -33,22 +33,25 @@ from moorage.drivers.fetch import fetch
 from moorage.drivers.sqlite import SqliteDatabase
 from moorage.jobs.runner import Runner
 from moorage.jobs.table import JOBS
+from moorage.metrics.store import counted
 from moorage.oci.door import facts_of, not_found
 from moorage.oci.routes import routes
+from moorage.readiness import Readiness
 from moorage.registry import uses
 from moorage.registry.audit import Trail, loss
 from moorage.registry.core import Registry
 from moorage.registry.secrets import Keyring
+from moorage.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp
 
     from moorage.drivers.postgres import PostgresDatabase
+    from moorage.metrics import Counts, Folder
     from moorage.registry.storage import BlobStore
-
 
 _JOBS_END: Final = 20.0
 """Seconds that a job has to stop in when its process ends."""
@@ -171,31 +174,45 @@ def _open_store(settings: Settings) -> BlobStore:
         raise SettingsError(f"storage: {problem}") from None
 
 
-def create_app(settings: Settings | None = None, registry: Registry | None = None) -> ASGIApp:
-    """Return the ASGI application of an installation, opening it if no open registry is given."""
+def create_app(
+    settings: Settings | None = None, registry: Registry | None = None, metrics: Folder | None = None
+) -> ASGIApp:
+    """
+    Return the ASGI application of an installation, opening it if no open registry is given.
+
+    ``metrics`` is where the workers of a server tell each other what they count.
+    """
     opened = registry or open_registry(settings or Settings.load({}))
+    watch, readiness = Watch(opened, metrics), Readiness(opened)
+    opened.blobs = counted(opened.blobs, partial(watch.counts.add, "store_errors"))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        runner = _start_jobs(opened)
+        runner, ticking = _start_jobs(opened, watch.counts), asyncio.create_task(watch.tick())
         async with uses.flushing(opened):
             yield
         runner.stop()
         await opened.perform(partial(runner.join, _JOBS_END))
+        ticking.cancel()
+        readiness.close()
+        watch.end()
         opened.close()
 
     async def at_aws_door(request: Request) -> Response:
         return await aws.endpoint(opened, request, facts_of(request))
 
-    async def readyz(_request: Request) -> Response:
-        ready = await opened.perform(lambda: _is_ready(opened))
-        return JSONResponse({"ready": ready}, 200 if ready else 503)
+    async def readyz(request: Request) -> Response:
+        request.state.operation = ("health", "/readyz")
+        parts = await readiness.check()
+        ready = all(parts.values())
+        return JSONResponse({"ready": ready} if ready else {"ready": False, **parts}, 200 if ready else 503)
 
     app = Starlette(
         routes=[
             Route("/", at_aws_door, methods=["POST"]),
             Route("/healthz", _healthz),
             Route("/readyz", readyz),
+            Route("/metrics", watch.metrics),
             *routes(opened),
         ],
         exception_handlers={404: not_found, 405: not_found},
@@ -203,11 +220,11 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     )
     # A slash too many is not worth a redirect: it would lose the request's body.
     app.router.redirect_slashes = False
-    return proxies.believing(_with_request_ids(app), opened.settings.proxies)
+    return proxies.believing(watch.around(app), opened.settings.proxies)
 
 
-def _start_jobs(registry: Registry) -> Runner:
-    runner = Runner(registry, JOBS, poll=registry.settings.jobs_poll_seconds)
+def _start_jobs(registry: Registry, counts: Counts) -> Runner:
+    runner = Runner(registry, JOBS, poll=registry.settings.jobs_poll_seconds, observe=counts.job)
     # At the signal, and not once the last request has ended.
     draining.when_begun(runner.stop)
     if registry.settings.jobs:
@@ -229,36 +246,6 @@ def answer_in_process(
     return aws.answer(registry, AwsRequest(signed, dict(headers), body, str(uuid.uuid4()), facts))
 
 
-async def _healthz(_request: Request) -> Response:
+async def _healthz(request: Request) -> Response:
+    request.state.operation = ("health", "/healthz")
     return PlainTextResponse("ok")
-
-
-def _is_ready(registry: Registry) -> bool:
-    """Tell whether the database answers and the store can be reached."""
-    try:
-        with registry.database.read() as tx:
-            tx.exec_driver_sql("SELECT 1 FROM repositories LIMIT 1").first()
-        registry.blobs.check()
-    except (SQLAlchemyError, Unavailable, OSError):
-        return False
-    return True
-
-
-def _with_request_ids(app: ASGIApp) -> ASGIApp:
-    """Give every request an id, which its answer and the log carry."""
-
-    async def with_request_id(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await app(scope, receive, send)
-            return
-        request_id = str(uuid.uuid4())
-        scope.setdefault("state", {})["request_id"] = request_id
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
-            await send(message)
-
-        await app(scope, receive, send_with_id)
-
-    return with_request_id

@@ -12,6 +12,7 @@ import os
 import re
 import tomllib
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -128,6 +129,12 @@ class Settings:
     audit: str | None = None
     """File of the audit trail (JSON lines), or ``-`` for standard output; without it there is no trail."""
 
+    log_requests: bool = False
+    """Log a line for each request."""
+
+    metrics: str = "127.0.0.0/8,::1"
+    """Addresses and networks, with commas between, that may read ``/metrics``; empty for nobody."""
+
     upload_expiry_hours: int = 24
     """Hours after which an upload that nobody continued is forgotten."""
 
@@ -169,7 +176,7 @@ class Settings:
         for problem, fine in checks.items():
             if not fine:
                 raise SettingsError(problem)
-        _ = self.proxies
+        _ = self.proxies, self.metrics_readers
 
     @classmethod
     def load(
@@ -217,10 +224,12 @@ class Settings:
     @property
     def proxies(self) -> tuple[Network, ...]:
         """The networks of ``trusted_proxies``."""
-        try:
-            return tuple(ip_network(one.strip()) for one in self.trusted_proxies.split(",") if one.strip())
-        except ValueError as problem:
-            raise SettingsError(f"trusted_proxies: {problem}") from None
+        return _networks("trusted_proxies", self.trusted_proxies)
+
+    @property
+    def metrics_readers(self) -> tuple[Network, ...]:
+        """The networks of ``metrics``."""
+        return _networks("metrics", self.metrics)
 
     @property
     def creates_on_push(self) -> bool:
@@ -247,6 +256,14 @@ class Settings:
     def registry_url(self, registry_id: str, region: str) -> str:
         """Return the ``proxyEndpoint`` of one registry."""
         return f"{self.base_url.partition('://')[0]}://{self.registry_host(registry_id, region)}"
+
+
+@lru_cache(maxsize=16)
+def _networks(name: str, text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(one.strip()) for one in text.split(",") if one.strip())
+    except ValueError as problem:
+        raise SettingsError(f"{name}: {problem}") from None
 
 
 def default_data() -> Path:

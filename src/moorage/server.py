@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage import __version__, app, installation, logs
+from moorage import __version__, app, installation, logs, metrics
 from moorage.workers import Workers
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def run(settings: Settings) -> None:
     threading.Thread(target=_announce, args=(settings, certificate), daemon=True).start()
     if certificate is not None:
         threading.Thread(target=certificate.watch, args=(server.signal_handler_reload,), daemon=True).start()
-    server.serve(target_loader=_loader(settings), wrap_loader=False)
+    with metrics.shared(settings.data) as folder:
+        server.serve(target_loader=_loader(settings, folder), wrap_loader=False)
 
 
 def _certificate(settings: Settings) -> Certificate | None:
@@ -55,14 +56,14 @@ def _certificate(settings: Settings) -> Certificate | None:
     return tls.prepare(settings)
 
 
-def _loader(settings: Settings) -> Callable[[], Any]:
+def _loader(settings: Settings, folder: metrics.Folder) -> Callable[[], Any]:
     parent = os.getpid()
 
     def load() -> Any:
         # Runs in each worker: a connection must never cross a fork.
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
         logs.configure(settings.log_level)
-        return app.create_app(settings)
+        return app.create_app(settings, metrics=folder)
 
     return load
 

@@ -28,6 +28,8 @@ JOBS, LEASERS = 400, 8
 @pytest.fixture(params=DATABASES)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """Each database that there is, with our tables, empty."""
+    if request.param == "postgres":
+        (tmp_path / "url").write_text(request.getfixturevalue("cluster").create())
     opened: Any = DATABASES[request.param](tmp_path)
     migrations.upgrade(opened.engine)
     yield opened

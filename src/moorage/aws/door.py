@@ -40,6 +40,7 @@ _MAX_BODY: Final = 28 * 1024 * 1024
 async def endpoint(registry: Registry, request: Request, facts: dict[str, str]) -> Response:
     """Answer one request at the AWS door."""
     request_id: str = request.state.request_id
+    request.state.operation = ("aws", "none")
     try:
         too_long = BodyTooLarge(reason=f"The request is longer than {_MAX_BODY} bytes")
         body = await bodies.whole(request, _MAX_BODY, too_long)
@@ -56,7 +57,16 @@ async def endpoint(registry: Registry, request: Request, facts: dict[str, str]) 
         body=body,
     )
     given = AwsRequest(signed, dict(pairs), body, request_id, facts)
+    request.state.operation = ("aws", _operation_of(given))
     return await registry.perform(partial(answer, registry, given))
+
+
+def _operation_of(request: AwsRequest) -> str:
+    """Return the name that a request is counted by: one of ours, and never what a client wrote."""
+    if request.is_sts:
+        return sts.action_of(request) or "none"
+    name = request.headers.get("x-amz-target", "").removeprefix(model.TARGET_PREFIX)
+    return name if name in OPERATIONS else "none"
 
 
 def answer(registry: Registry, request: AwsRequest) -> Response:

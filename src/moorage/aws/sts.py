@@ -109,6 +109,12 @@ def _in_lower(value: Any) -> Any:
     return {f"{key[:1].lower()}{key[1:]}": _in_lower(inner) for key, inner in value.items()}
 
 
+def action_of(request: AwsRequest) -> str | None:
+    """Return the action that a request names, None if there is no such action."""
+    name = _fields(request).get("Action")
+    return name if name in ACTIONS else None
+
+
 def _fields(request: AwsRequest) -> dict[str, str]:
     try:
         return dict(parse_qsl(request.body.decode(), max_num_fields=_MAX_FIELDS))

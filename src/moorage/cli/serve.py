@@ -54,6 +54,10 @@ def serve(
         str | None, typer.Option(help="V1: registry policies as in old accounts of ECR. [default: V2]")
     ] = None,
     audit: Annotated[str | None, typer.Option(help="File of the audit trail, or - for standard output.")] = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="Addresses that may read /metrics. [default: 127.0.0.0/8,::1]")
+    ] = None,
+    log_requests: Annotated[bool | None, typer.Option("--log-requests", help="Log a line for each request.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]")] = None,
 ) -> None:
     """

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 from sqlalchemy.exc import SQLAlchemyError
 
 from moorage import logs
+from moorage.domain.errors import Failure
 from moorage.jobs import leases
 from moorage.jobs.work import Run, Stopped
 
@@ -79,7 +80,7 @@ class _Keeper:
                 with self._registry.database.write() as tx:
                     now = self._registry.clock()
                     ours = leases.renew(tx, self._lease, now, self._run.state(), self._run.cursor)
-            except (SQLAlchemyError, OSError):
+            except (Failure, SQLAlchemyError, OSError):
                 # The database may come back while the lease still is ours.
                 logs.exception("lease_not_renewed", job=self._lease.name)
                 ours = time.monotonic() - renewed < leases.LEASE.total_seconds()

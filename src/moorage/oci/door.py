@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from moorage.registry.repositories import Repository
 
 _VERSION: Final = {"Docker-Distribution-Api-Version": "registry/2.0"}
+_NO_OPERATION: Final = ("oci", "none")
 _MAX_AUTHORIZATION: Final = 8192
 _MAX_AGENT: Final = 512
 """Characters of a User-Agent that policies see: what a pattern is matched against is bounded."""
@@ -224,11 +225,16 @@ class _Endpoint:
         self._rows = dict(rows)
         if "GET" in rows:
             self._rows.setdefault("HEAD", rows["GET"])
+        # What requests are counted by: a row, and never what a client wrote.
+        self._operations = {
+            method: ("oci", f"{method} {row.path.replace(':path', '')}") for method, row in self._rows.items()
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
         try:
             row = self._rows.get(request.method)
+            request.state.operation = self._operations.get(request.method, _NO_OPERATION)
             if row is None:
                 raise NotSupported(reason=f"The method {request.method} is not supported on this path")
             response = await self._door.answer(row, request)

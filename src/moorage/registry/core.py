@@ -117,6 +117,7 @@ class Registry:
         self.issuer_keys = KeyCache(fetch)
         self.uses = Uses()
         self.attempts = Attempts(settings.failed_attempts)
+        self._load = {"units": 0, "transfers": 0}
 
     def read(
         self,
@@ -198,8 +199,18 @@ class Registry:
         """
         if point_read and self.database.inline_reads:
             return unit()
-        threads = self._movers if moves_bytes else self._threads
-        return await asyncio.get_running_loop().run_in_executor(threads, unit)
+        kind, threads = ("transfers", self._movers) if moves_bytes else ("units", self._threads)
+        self._load[kind] += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(threads, unit)
+        finally:
+            self._load[kind] -= 1
+
+    def load(self) -> dict[str, int]:
+        """Return how many units of work and transfers of bytes threads are at, and how many wait for a thread."""
+        most = {"units": _THREADS, "transfers": _MOVERS}
+        running = {f"{kind}_running": min(count, most[kind]) for kind, count in self._load.items()}
+        return running | {f"{kind}_waiting": max(count - most[kind], 0) for kind, count in self._load.items()}
 
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:

@@ -77,6 +77,7 @@ OTHER: dict[str, Any] = {
 """For each setting a value that is not its default."""
 
 FOR_THE_FILE = {
+    "log_requests",
     "database_pool",
     "database_wait_seconds",
     "database_timeout_seconds",

@@ -160,6 +160,8 @@ def _gauges(registry: Registry) -> Mapping[str, float]:
     """Return what the threads and the pool of connections of this worker are doing."""
     pool = getattr(getattr(registry.database, "engine", None), "pool", None)
     values: dict[str, float] = dict(registry.load())
+    if registry.trail is not None:
+        values["audit_events_lost"] = registry.trail.lost
     if isinstance(pool, sa.QueuePool):
         values["database_connections_in_use"] = pool.checkedout()
         values["database_connections"] = pool.checkedout() + pool.checkedin()

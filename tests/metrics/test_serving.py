@@ -30,7 +30,9 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of two workers that logs its requests."""
-    with servers.running(tmp_path_factory.mktemp("watched"), "--log-requests") as started:
+    config = tmp_path_factory.mktemp("config") / "moorage.toml"
+    config.write_text("log_requests = true\n")
+    with servers.running(tmp_path_factory.mktemp("watched"), "--config", str(config)) as started:
         yield started
 
 

@@ -57,7 +57,6 @@ def serve(
     metrics: Annotated[
         str | None, typer.Option(help="Addresses that may read /metrics. [default: 127.0.0.0/8,::1]")
     ] = None,
-    log_requests: Annotated[bool | None, typer.Option("--log-requests", help="Log a line for each request.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]")] = None,
 ) -> None:
     """

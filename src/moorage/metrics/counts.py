@@ -14,6 +14,9 @@ BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 SECONDS, RECEIVED, SENT, FIRST = range(4)
 """Where a request's cell has its sums, and the first of its buckets."""
 
+COUNTED_ELSEWHERE: Final = ("process_cpu_seconds", "audit_events_lost")
+"""Counters that are read as gauges are."""
+
 Key = tuple[str, ...]
 
 
@@ -65,7 +68,7 @@ class Counts:
         gauges: dict[str, float] = {"requests_in_progress": self.in_progress}
         for read in self._gauges:
             gauges.update(read())
-        # A counter, and not a gauge: what a worker that has ended used was used.
-        others.append([["process_cpu_seconds"], gauges.pop("process_cpu_seconds", 0.0)])
+        # Counters, and not gauges: what a worker that has ended used was used.
+        others += [[[name], gauges.pop(name)] for name in COUNTED_ELSEWHERE if name in gauges]
         requests = [[list(key), list(cell)] for key, cell in list(self.requests.items())]
         return {"requests": requests, "others": others, "gauges": gauges}

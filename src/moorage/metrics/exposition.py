@@ -24,6 +24,7 @@ _COUNTERS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "job_seconds": ("Seconds that runs of jobs took.", ("job",)),
     "store_errors": ("Calls of the store of layers that failed.", ("operation",)),
     "process_cpu_seconds": ("Processor time of all workers.", ()),
+    "audit_events_lost": ("Events that did not get into the audit trail.", ()),
     "throttled": ("Requests that were refused because there were too many.", ("group",)),
 }
 _GAUGES: Final[Mapping[str, str]] = {

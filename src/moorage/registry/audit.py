@@ -42,6 +42,9 @@ _NOBODY: Final = {"type": "AWSAccount", "principalId": "", "accountId": "ANONYMO
 class Sink(Protocol):
     """Where lines go."""
 
+    lost: int
+    """Lines lost in the life of this process."""
+
     def put(self, line: bytes) -> None:
         """Take a line, or count it as lost; returns at once and raises nothing."""
 
@@ -115,6 +118,11 @@ class Trail:
         account = entry.registry_id or self._settings.account_id
         region = entry.region or _region_of(entry.presented) or self._settings.region
         self._sink.put(line(_event(entry, account, region, self._clock())))
+
+    @property
+    def lost(self) -> int:
+        """Events of this process that were lost."""
+        return self._sink.lost
 
     def close(self) -> None:
         """Finish writing."""

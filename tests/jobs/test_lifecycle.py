@@ -173,7 +173,8 @@ def test_what_is_to_be_archived_is_not_deleted(bench: Bench, clock: Clock, repos
     rule = json.loads(KEEP_TWO)["rules"][0] | {"action": {"type": "transition", "targetStorageClass": "archive"}}
     with bench.write() as ctx:
         lifecycle.put(ctx, repository, json.dumps({"rules": [rule]}))
+    clock.move(minutes=5)
 
-    run(bench, clock)
+    assert run(bench, clock)["done"] == 1
 
     assert there(bench, repository) == ["v0", "v1", "v2", "v3", "v4"]

@@ -251,6 +251,12 @@ OPERATIONS: Final = (
     of_registry("GetRegistryPolicy", "get_registry_policy", _with_registry_policy),
     on_this("GetRepositoryPolicy", "get_repository_policy", _policed),
     on_this("InitiateLayerUpload", "initiate_layer_upload"),
+    on_this(
+        "ListImageReferrers",
+        "list_image_referrers",
+        lambda _, stage: {"subjectId": {"imageDigest": stage.image.digest}},
+        needs=("ecr:BatchGetImage",),
+    ),
     on_this("ListImages", "list_images"),
     operation("ListTagsForResource", "list_tags_for_resource", lambda _, stage: {"resourceArn": stage.arn}),
     of_registry("PutAccountSetting", "put_account_setting", lambda *_: {"name": "BLOB_MOUNTING", "value": "ENABLED"}),
@@ -262,6 +268,11 @@ OPERATIONS: Final = (
     on_this("StartLifecyclePolicyPreview", "start_lifecycle_policy_preview", _with_lifecycle),
     operation("TagResource", "tag_resource", lambda _, stage: {"resourceArn": stage.arn, "tags": TAG}),
     operation("UntagResource", "untag_resource", lambda _, stage: {"resourceArn": stage.arn, "tagKeys": ["team"]}),
+    on_this(
+        "UpdateImageStorageClass",
+        "update_image_storage_class",
+        lambda *_: {"imageId": {"imageTag": "v1"}, "targetStorageClass": "ARCHIVE"},
+    ),
     of_registry("UpdateRepositoryCreationTemplate", "update_repository_creation_template", _with_template),
     on_this("UploadLayerPart", "upload_layer_part", _part),
 )

@@ -11,7 +11,7 @@ from moorage.domain import manifests
 from moorage.domain.names import Tag
 from moorage.jobs import Run, Stopped
 from moorage.jobs.lifecycle import carry_out_lifecycles
-from moorage.registry import images, lifecycle, repositories
+from moorage.registry import archive, images, lifecycle, listing, repositories
 from tests import content
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def test_a_policy_is_carried_out_when_it_is_due(bench: Bench, clock: Clock, repo
     """Not at once, then once, and again after the interval; when it was is told."""
     assert run(bench, clock)["done"] == 0
     clock.move(minutes=5)
-    assert run(bench, clock) == {"done": 1, "total": None, "repositories": 1, "expired": 3}
+    assert run(bench, clock) == {"done": 1, "total": None, "repositories": 1, "expired": 3, "archived": 0}
     assert there(bench, repository) == ["v3", "v4"]
     with bench.read() as ctx:
         assert lifecycle.get(ctx, repository).evaluated_at == clock()
@@ -169,12 +169,23 @@ def test_a_repository_that_goes_takes_its_policy_along(bench: Bench, clock: Cloc
 
 
 def test_what_is_to_be_archived_is_not_deleted(bench: Bench, clock: Clock, repository: Repository) -> None:
-    """A rule whose action is another than to expire deletes nothing."""
+    """A rule that moves images archives those it acts on, once; they come back by hand, and their age begins anew."""
     rule = json.loads(KEEP_TWO)["rules"][0] | {"action": {"type": "transition", "targetStorageClass": "archive"}}
     with bench.write() as ctx:
         lifecycle.put(ctx, repository, json.dumps({"rules": [rule]}))
     clock.move(minutes=5)
 
-    assert run(bench, clock)["done"] == 1
+    assert run(bench, clock) == {"done": 1, "total": None, "repositories": 1, "expired": 0, "archived": 3}
 
     assert there(bench, repository) == ["v0", "v1", "v2", "v3", "v4"]
+    with bench.read() as ctx:
+        assert listing.tag_names(ctx, repository, limit=9, after="") == ["v3", "v4"]
+    clock.move(minutes=60)
+    with bench.write() as ctx:
+        digest = images.digest_of_tag(ctx, repository, "v0")
+        assert digest is not None
+        archive.restore(ctx, repository, digest)
+    # v0 is the youngest now, so that v3 is one too many.
+    assert run(bench, clock)["archived"] == 1
+    with bench.read() as ctx:
+        assert listing.tag_names(ctx, repository, limit=9, after="") == ["v0", "v4"]

@@ -48,7 +48,7 @@ def names_of(bench: Bench, repository: Repository | None = None) -> dict[str, st
 def untagged(bench: Bench) -> list[str]:
     """Return the images without a tag, as ListImages finds them."""
     with bench.read() as ctx:
-        page = listing.image_ids(ctx, bench.first, tagged=False, limit=None, next_token=None)
+        page = listing.image_ids(ctx, bench.first, listing.Selection(False), limit=None, next_token=None)
     return [item.digest for item in page.items]
 
 
@@ -287,19 +287,26 @@ def test_an_image_of_an_index_stays(bench: Bench) -> None:
         images.untag(ctx, bench.first, Tag("child"), keep_children=True)
     with bench.read() as ctx:
         assert images.exists(ctx, bench.first, child.digest)
-        page = listing.image_ids(ctx, bench.first, tagged=False, limit=None, next_token=None)
+        page = listing.image_ids(ctx, bench.first, listing.Selection(False), limit=None, next_token=None)
     assert page.items == [(child.digest, None)]
 
 
-def test_a_referrer_does_not_hold_its_subject(bench: Bench) -> None:
-    """An image with referrers can be deleted, and the referrers stay."""
+def test_referrers_go_with_their_subject(bench: Bench) -> None:
+    """What refers to a deleted image is deleted, and what refers to that; not what an index names."""
     subject = bench.image("v1")
-    artifact = content.image(subject=content.descriptor(subject.manifest, subject.media_type))
-    bench.image(pushed=artifact)
+    artifact, listed = (bench.image(pushed=referring(subject)) for _ in range(2))
+    second = bench.image("signature", pushed=referring(artifact))
+    bench.put(content.index(listed), "all")
 
     with bench.write() as ctx:
-        images.delete(ctx, bench.first, Digest(subject.digest))
-        assert images.exists(ctx, bench.first, artifact.digest)
+        assert images.delete(ctx, bench.first, Digest(subject.digest)) == ["v1"]
+        left = [one.digest for one in (artifact, second, listed) if images.exists(ctx, bench.first, one.digest)]
+    assert left == [listed.digest]
+
+
+def referring(subject: content.Image) -> content.Image:
+    """Return an image that refers to another."""
+    return content.image(subject=content.descriptor(subject.manifest, subject.media_type))
 
 
 def test_layers_outlive_their_image(bench: Bench) -> None:
@@ -350,13 +357,13 @@ def test_lists_keep_their_place(bench: Bench) -> None:
     for tag in ("b", "d", "f", "h"):
         bench.put(content.index(annotations={"tag": tag}), tag)
     with bench.read() as ctx:
-        page = listing.image_ids(ctx, bench.first, tagged=True, limit=2, next_token=None)
+        page = listing.image_ids(ctx, bench.first, listing.Selection(True), limit=2, next_token=None)
     bench.put(content.index(annotations={"tag": "a"}), "a", "c")
     with bench.write() as ctx:
         images.untag(ctx, bench.first, Tag("d"))
 
     with bench.read() as ctx:
-        rest = listing.image_ids(ctx, bench.first, tagged=True, limit=10, next_token=page.next_token)
+        rest = listing.image_ids(ctx, bench.first, listing.Selection(True), limit=10, next_token=page.next_token)
 
     assert [item.tag for item in page.items + rest.items] == ["b", "d", "f", "h"]
 
@@ -371,7 +378,7 @@ def test_details_are_in_the_order_of_their_pushes(bench: Bench) -> None:
     seen, token = [], None
     with bench.read() as ctx:
         while True:
-            page = listing.details(ctx, bench.first, tagged=None, limit=2, next_token=token)
+            page = listing.details(ctx, bench.first, listing.Selection(None), limit=2, next_token=token)
             seen += page.items
             token = page.next_token
             if token is None:

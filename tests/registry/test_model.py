@@ -17,13 +17,14 @@ from moorage.domain import manifests as documents
 from moorage.domain.errors import (
     ImageNotFound,
     ImageReferencedByManifestList,
+    ImageStorageClassUpdateNotSupported,
     LayerNotFound,
     LayerReferenced,
     ReferencedImagesNotFound,
     RequiredLayersNotFound,
 )
 from moorage.domain.names import Digest, Tag
-from moorage.registry import images, layers, listing, referrers, uploads
+from moorage.registry import archive, images, layers, listing, referrers, uploads
 from moorage.registry.tables import edges, manifests, repository_blobs, tags
 from tests import content
 
@@ -68,6 +69,7 @@ class Model:
     blobs: set[str] = field(default_factory=set)
     stored: dict[str, bytes] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    archived: set[str] = field(default_factory=set)
 
     def needs(self, digest: str) -> tuple[set[str], set[str]]:
         """Return the blobs and the images that a stored manifest needs."""
@@ -82,9 +84,41 @@ class Model:
         return sorted(tag for tag, target in self.tags.items() if target == digest)
 
     def drop(self, digest: str) -> None:
-        """Forget an image and its tags."""
+        """Forget an image and its tags, and what refers to it."""
         del self.stored[digest]
+        self.archived.discard(digest)
         self.tags = {tag: target for tag, target in self.tags.items() if target != digest}
+        for referrer in self.referrers(digest):
+            if not self.parents(referrer):
+                self.drop(referrer)
+
+    def referrers(self, digest: str) -> list[str]:
+        """Return what refers to an image."""
+        return [d for d, body in self.stored.items() if json.loads(body).get("subject", {}).get("digest") == digest]
+
+    def follows(self, digest: str, *, archived: bool) -> bool:
+        """Tell whether an image only goes with another one: its subject, or an index that is archived or not."""
+        subject = json.loads(self.stored[digest]).get("subject", {}).get("digest")
+        return subject in self.stored or any((p in self.archived) == archived for p in self.parents(digest))
+
+    def archive(self, digest: str) -> None:
+        """Archive an image; then whatever nothing in use holds any more, until nothing changes."""
+        gone = {digest}
+        while more := {
+            one
+            for parent in gone
+            for one in {*self.referrers(parent), *(c for c in self.needs(parent)[1] if not self.names(c))} - gone
+            if set(self.parents(one)) <= gone | self.archived
+        }:
+            gone |= more
+        self.archived |= gone
+
+    def revive(self, digest: str) -> None:
+        """Take an image back into use, with its children and what refers to any of them."""
+        if digest in self.archived:
+            self.archived.discard(digest)
+            for one in {*self.needs(digest)[1], *self.referrers(digest)}:
+                self.revive(one)
 
 
 def needs(body: bytes) -> tuple[set[str], set[str]]:
@@ -157,9 +191,10 @@ class Machine(RuleBasedStateMachine):
         if digest not in self.model.stored:
             if not blobs <= self.model.blobs:
                 failure = RequiredLayersNotFound
-            elif not children <= set(self.model.stored):
+            elif not children <= set(self.model.stored) - self.model.archived:
                 failure = ReferencedImagesNotFound
         unchanged = digest in self.model.stored and all(self.model.tags.get(tag) == digest for tag in named)
+        unchanged = unchanged and digest not in self.model.archived
         if failure:
             with pytest.raises(failure):
                 self.bench.put(body, *named, repository=self.repository)
@@ -167,6 +202,24 @@ class Machine(RuleBasedStateMachine):
         assert self.bench.put(body, *named, repository=self.repository).unchanged == unchanged
         self.model.stored[digest] = body
         self.model.tags.update(dict.fromkeys(named, digest))
+        self.model.revive(digest)
+
+    @precondition(lambda self: self.model.stored)
+    @rule(data=st.data(), back=st.booleans())
+    def change_class(self, data: st.DataObject, back: bool) -> None:
+        """Archive an image, or restore it."""
+        digest = data.draw(st.sampled_from(sorted(self.model.stored)))
+        change = archive.restore if back else archive.archive
+        if (digest in self.model.archived) != back or self.model.follows(digest, archived=back):
+            with pytest.raises(ImageStorageClassUpdateNotSupported), self.bench.write() as ctx:
+                change(ctx, self.repository, digest)
+            return
+        with self.bench.write() as ctx:
+            change(ctx, self.repository, digest)
+        if back:
+            self.model.revive(digest)
+        else:
+            self.model.archive(digest)
 
     @rule(tag=TAGS, keep=st.booleans())
     def untag(self, tag: str, keep: bool) -> None:
@@ -207,14 +260,20 @@ class Machine(RuleBasedStateMachine):
             assert images.delete(ctx, self.repository, Digest(digest)) == self.model.names(digest)
         self.model.drop(digest)
 
-    @rule(size=st.integers(1, 4), tagged=st.sampled_from([None, True, False]))
-    def list_pages(self, size: int, tagged: bool | None) -> None:
+    @rule(
+        size=st.integers(1, 4),
+        tagged=st.sampled_from([None, True, False]),
+        status=st.sampled_from(["ACTIVE", "ARCHIVED", None]),
+    )
+    def list_pages(self, size: int, tagged: bool | None, status: str | None) -> None:
         """List in pages, and find each entry once."""
         found: list[tuple[str, str | None]] = []
         token: str | None = None
         with self.bench.read() as ctx:
             while token or not found:
-                page = listing.image_ids(ctx, self.repository, tagged=tagged, limit=size, next_token=token)
+                page = listing.image_ids(
+                    ctx, self.repository, listing.Selection(tagged, status), limit=size, next_token=token
+                )
                 found += page.items
                 token = page.next_token
                 if token is None:
@@ -225,7 +284,8 @@ class Machine(RuleBasedStateMachine):
             entries += [(self.model.tags[tag], tag) for tag in sorted(self.model.tags)]
         if tagged is not True:
             entries += [(d, None) for d in sorted(self.model.stored) if not self.model.names(d)]
-        assert found == entries
+        wanted = {None: {True, False}, "ACTIVE": {False}, "ARCHIVED": {True}}[status]
+        assert found == [entry for entry in entries if (entry[0] in self.model.archived) in wanted]
 
     def rows(self, table: sa.Table) -> list[Any]:
         """Return the repository's rows of a table."""
@@ -246,6 +306,19 @@ class Machine(RuleBasedStateMachine):
         }
 
     @invariant()
+    def serves_what_is_in_use(self) -> None:
+        """What is archived cannot be pulled, everything else can, and an index in use has its images in use."""
+        in_use = set(self.model.stored) - self.model.archived
+        with self.bench.read() as ctx:
+            assert {d for d in self.model.stored if images.find(ctx, self.repository, Digest(d))} == in_use
+            served = {tag for tag in self.model.tags if images.find(ctx, self.repository, Tag(tag))}
+            assert served == {tag for tag, digest in self.model.tags.items() if digest in in_use}
+            for wanted in self.model.blobs:
+                users = {d for d in self.model.stored if wanted in self.model.needs(d)[0]}
+                assert layers.is_archived(ctx, self.repository, wanted) == (bool(users) and not users & in_use)
+        assert all(self.model.needs(digest)[1] <= in_use for digest in in_use)
+
+    @invariant()
     def is_complete(self) -> None:
         """Every stored manifest has its layers, with the right bytes, and its images."""
         for digest in self.model.stored:
@@ -259,10 +332,10 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def lists_referrers(self) -> None:
-        """What refers to an image is listed under it, there or not."""
+        """What refers to an image is listed under it, there or not, unless it is archived."""
         wanted: dict[str, set[str]] = {}
         for digest, body in self.model.stored.items():
-            if subject := json.loads(body).get("subject"):
+            if (subject := json.loads(body).get("subject")) and digest not in self.model.archived:
                 wanted.setdefault(subject["digest"], set()).add(digest)
         with self.bench.read() as ctx:
             for subject in {Digest.of(image(number)) for number in range(5) if number % 3 == 1}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -10,13 +11,13 @@ from moorage.domain.errors import Failure
 from moorage.domain.lifecycle import Action
 from moorage.domain.names import Digest, RepositoryName
 from moorage.jobs.work import Stopped
-from moorage.registry import images, lifecycle, repositories
+from moorage.registry import archive, images, lifecycle, repositories
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from moorage.domain.lifecycle import Image
+    from moorage.domain.lifecycle import Image, Rule
     from moorage.jobs.work import Run
     from moorage.registry.core import Context, Registry
     from moorage.registry.lifecycle import Due
@@ -28,12 +29,13 @@ _BATCH: Final = 50
 
 def carry_out_lifecycles(registry: Registry, now: datetime, run: Run) -> None:
     """Carry out the lifecycle policies that are due, each on a snapshot of its repository."""
-    done = expired = 0
+    done = 0
+    acted: Counter[Action] = Counter()
     while batch := _due(registry, now):  # what has been carried out is due later
         for due in batch:
-            expired += _evaluate(registry, due, run)
+            acted += _evaluate(registry, due, run)
             done += 1
-            run.progress(done, repositories=done, expired=expired)
+            run.progress(done, repositories=done, **_told(acted))
 
 
 def _due(registry: Registry, now: datetime) -> list[Due]:
@@ -41,49 +43,55 @@ def _due(registry: Registry, now: datetime) -> list[Due]:
         return lifecycle.due(ctx, now, _REPOSITORIES)
 
 
-def _evaluate(registry: Registry, due: Due, run: Run) -> int:
-    """Carry out one policy; return how many images expired. What goes wrong with one leaves the others alone."""
-    expired = 0
+def _told(acted: Counter[Action]) -> dict[str, int]:
+    return {"expired": acted[Action.EXPIRE], "archived": acted[Action.TRANSITION]}
+
+
+def _evaluate(registry: Registry, due: Due, run: Run) -> Counter[Action]:
+    """Carry out one policy; return what was done to how many images. What goes wrong leaves other policies alone."""
+    acted: Counter[Action] = Counter()
     try:
-        expired = _expire(registry, due, run)
+        acted = _carry_out(registry, due, run)
     except Stopped:
         raise
     except Exception:  # noqa: BLE001 (logged whole, and tried again when it is next due)
         logs.exception("lifecycle_failed", repository=due.name, registry_id=due.account_id)
     with registry.write(registry.system()) as ctx:
         lifecycle.evaluated(ctx, due, timedelta(minutes=registry.settings.lifecycle_interval_minutes))
-    return expired
+    return acted
 
 
-def _expire(registry: Registry, due: Due, run: Run) -> int:
+def _carry_out(registry: Registry, due: Due, run: Run) -> Counter[Action]:
     who = registry.system(due.account_id, due.region)
     with registry.read(who) as ctx:
         repository = repositories.find(ctx, RepositoryName(due.name))
         if repository is None:
-            return 0
-        # What a rule would archive is not to be deleted.
-        found = [image for image, rule in lifecycle.select(ctx, repository, due.text) if rule.action is Action.EXPIRE]
-    expired = 0
+            return Counter()
+        found = lifecycle.select(ctx, repository, due.text)
+    acted: Counter[Action] = Counter()
     for start in range(0, len(found), _BATCH):
         run.check()
         with registry.write(who) as ctx:
             repositories.lock(ctx, repository)
             if not lifecycle.is_current(ctx, due):
                 break
-            expired += _delete(ctx, repository, found[start : start + _BATCH])
-    logs.info("lifecycle_run", repository=repository.arn, expired=expired)
-    return expired
+            acted += _act(ctx, repository, found[start : start + _BATCH])
+    logs.info("lifecycle_run", repository=repository.arn, **_told(acted))
+    return acted
 
 
-def _delete(ctx: Context, repository: repositories.Repository, batch: Sequence[Image]) -> int:
-    expired = 0
-    for image in batch:
+def _act(ctx: Context, repository: repositories.Repository, batch: Sequence[tuple[Image, Rule]]) -> Counter[Action]:
+    acted: Counter[Action] = Counter()
+    for image, rule in batch:
         # Tagged anew, or named by an index, since the snapshot: it is another image now.
         if images.tags_of(ctx, repository, image.digest) != list(image.tags):
             continue
         try:
-            images.delete(ctx, repository, Digest(image.digest))
+            if rule.action is Action.EXPIRE:
+                images.delete(ctx, repository, Digest(image.digest))
+            else:
+                archive.archive(ctx, repository, image.digest)
         except Failure:
             continue
-        expired += 1
-    return expired
+        acted[rule.action] += 1
+    return acted

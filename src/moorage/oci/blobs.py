@@ -44,8 +44,9 @@ def head(call: Call) -> Response:
 
 
 def get(call: Call) -> Response:
-    """Serve a blob's bytes, whole or in ranges."""
+    """Serve a blob's bytes, whole or in ranges; not those that only archived images need."""
     layer = _wanted(call)
+    layers.require_active(call.ctx, call.repository, layer.digest)
     if not_modified(call.headers, layer.digest):
         return _unchanged(layer)
     return serve(call.ctx.registry, layer)

@@ -16,6 +16,7 @@ from moorage.operations.images import (
     describe_images,
     list_images,
     put_image,
+    update_image_storage_class,
 )
 from moorage.operations.layers import (
     batch_check_layer_availability,
@@ -39,6 +40,7 @@ from moorage.operations.policies import (
     put_registry_policy,
     set_repository_policy,
 )
+from moorage.operations.referrers import list_image_referrers
 from moorage.operations.repositories import (
     create_repository,
     delete_repository,
@@ -77,6 +79,7 @@ OPERATIONS: tuple[Operation, ...] = (
     get_registry_policy,
     get_repository_policy,
     initiate_layer_upload,
+    list_image_referrers,
     list_images,
     list_tags_for_resource,
     put_account_setting,
@@ -88,6 +91,7 @@ OPERATIONS: tuple[Operation, ...] = (
     start_lifecycle_policy_preview,
     tag_resource,
     untag_resource,
+    update_image_storage_class,
     update_repository_creation_template,
     upload_layer_part,
 )

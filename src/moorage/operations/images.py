@@ -14,7 +14,7 @@ from moorage.domain.errors import (
 )
 from moorage.domain.names import Digest, Tag, is_loose_digest, is_tag
 from moorage.operations.framework import Mode, on_repository
-from moorage.registry import images, listing
+from moorage.registry import archive, images, listing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,9 @@ def batch_get_image(
     """Return manifests, as stored; what cannot be returned is a failure of its own (BatchGetImage)."""
 
     def one(identifier: ImageIdentifier) -> list[Any]:
-        image = images.get(ctx, repository, resolve(ctx, repository, identifier))
+        image = images.find(ctx, repository, resolve(ctx, repository, identifier))
+        if image is None:  # archived: it is there, and cannot be pulled
+            raise Unresolved(*_NOT_FOUND)
         named: dict[str, str] = {"imageDigest": image.digest}
         if "imageTag" in identifier:
             named["imageTag"] = identifier["imageTag"]
@@ -173,11 +175,10 @@ class ImageFilter(TypedDict, total=False):
 _TAGGED: Final = {"TAGGED": True, "UNTAGGED": False}
 
 
-def _selection(chosen: ImageFilter | None) -> tuple[bool | None, bool]:
-    """Return whether images must be tagged (None: either), and whether any can match at all."""
+def _selection(chosen: ImageFilter | None) -> listing.Selection:
     chosen = chosen or {}
-    # Every image here is ACTIVE: nothing can be archived yet.
-    return _TAGGED.get(chosen.get("tagStatus", "ANY")), chosen.get("imageStatus", "ACTIVE") in {"ACTIVE", "ANY"}
+    status = chosen.get("imageStatus", archive.ACTIVE)
+    return listing.Selection(_TAGGED.get(chosen.get("tagStatus", "ANY")), None if status == "ANY" else status)
 
 
 @on_repository("ecr:ListImages")
@@ -190,10 +191,7 @@ def list_images(
     filter: ImageFilter | None = None,  # noqa: A002 (ECR's name)
 ) -> dict[str, Any]:
     """List image identifiers, one for each tag and one for each untagged image (ListImages)."""
-    tagged, possible = _selection(filter)
-    if not possible:
-        return {"imageIds": []}
-    page = listing.image_ids(ctx, repository, tagged=tagged, limit=max_results, next_token=next_token)
+    page = listing.image_ids(ctx, repository, _selection(filter), limit=max_results, next_token=next_token)
     identifiers = [
         {"imageDigest": item.digest} | ({} if item.tag is None else {"imageTag": item.tag}) for item in page.items
     ]
@@ -211,23 +209,23 @@ def describe_images(
     filter: ImageFilter | None = None,  # noqa: A002 (ECR's name)
 ) -> dict[str, Any]:
     """Describe images; an identifier that leads nowhere fails the call (DescribeImages)."""
-    tagged, possible = _selection(filter)
+    selection = _selection(filter)
     if image_ids is not None:
         digests = [_require(ctx, repository, identifier) for identifier in image_ids]
-        found = listing.details_of(ctx, repository, digests)
-        return {"imageDetails": [_detail(repository, d) for d in found if tagged in {None, bool(d.tags)}]}
-    if not possible:
-        return {"imageDetails": []}
-    page = listing.details(ctx, repository, tagged=tagged, limit=max_results, next_token=next_token)
+        # Who names images sees archived ones too, unless a status is asked for.
+        status = selection.status if "imageStatus" in (filter or {}) else None
+        found = [d for d in listing.details_of(ctx, repository, digests) if status in {None, d.status}]
+        return {"imageDetails": [_detail(repository, d) for d in found if selection.tagged in {None, bool(d.tags)}]}
+    page = listing.details(ctx, repository, selection, limit=max_results, next_token=next_token)
     return {"imageDetails": [_detail(repository, item) for item in page.items], "nextToken": page.next_token}
 
 
-def _require(ctx: Context, repository: Repository, identifier: ImageIdentifier) -> Digest:
+def _require(ctx: Context, repository: Repository, identifier: ImageIdentifier, member: str = "imageIds") -> Digest:
     try:
         return resolve(ctx, repository, identifier)
     except Unresolved as failure:
         if failure.code not in {"ImageNotFound", "ImageTagDoesNotMatchDigest"}:
-            raise InvalidParameter("imageIds", failure.reason) from None
+            raise InvalidParameter(member, failure.reason) from None
         raise ImageNotFound(
             digest=identifier.get("imageDigest"),
             tag=identifier.get("imageTag"),
@@ -247,5 +245,25 @@ def _detail(repository: Repository, details: listing.Details) -> dict[str, Any]:
         "imageManifestMediaType": details.media_type,
         "artifactMediaType": details.artifact_type,
         "subjectManifestDigest": details.subject,
-        "imageStatus": "ACTIVE",
+        "lastRecordedPullTime": details.pulled_at,
+        "imageStatus": details.status,
+        "lastArchivedAt": details.archived_at,
+        "lastActivatedAt": details.activated_at,
+    }
+
+
+@on_repository("ecr:UpdateImageStorageClass", Mode.WRITE)
+def update_image_storage_class(
+    ctx: Context, repository: Repository, *, image_id: ImageIdentifier, target_storage_class: str
+) -> dict[str, Any]:
+    """Archive an image, or take it back into use (UpdateImageStorageClass)."""
+    digest = _require(ctx, repository, image_id, member="imageId")
+    change = archive.archive if target_storage_class == "ARCHIVE" else archive.restore
+    change(ctx, repository, digest)
+    named = {"imageDigest": digest} | {key: image_id[key] for key in ("imageTag",) if key in image_id}
+    return {
+        "registryId": repository.registry_id,
+        "repositoryName": repository.name,
+        "imageId": named,
+        "imageStatus": archive.status(ctx, repository, digest),
     }

@@ -36,7 +36,7 @@ def batch_check_layer_availability(ctx: Context, repository: Repository, *, laye
             found.append(
                 {
                     "layerDigest": digest,
-                    "layerAvailability": "AVAILABLE",
+                    "layerAvailability": "ARCHIVED" if layers.is_archived(ctx, repository, digest) else "AVAILABLE",
                     "layerSize": layer.size,
                     "mediaType": layer.media_type,
                 }

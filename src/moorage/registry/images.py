@@ -19,7 +19,7 @@ from moorage.domain.errors import (
 )
 from moorage.domain.manifests import MANIFEST_TYPES, Manifest
 from moorage.domain.names import Digest, Tag
-from moorage.registry import layers, repositories
+from moorage.registry import archive, layers, repositories
 from moorage.registry.tables import edges, manifests, tags
 from moorage.registry.upsert import insert_or_update
 
@@ -51,7 +51,9 @@ class Put:
 
 
 _BY_DIGEST = sa.select(manifests.c.digest, manifests.c.media_type, manifests.c.body).where(
-    manifests.c.repository_id == sa.bindparam("repository"), manifests.c.digest == sa.bindparam("reference")
+    manifests.c.repository_id == sa.bindparam("repository"),
+    manifests.c.digest == sa.bindparam("reference"),
+    archive.has_status(manifests, archive.ACTIVE),
 )
 _BY_TAG = (
     sa.select(manifests.c.digest, manifests.c.media_type, manifests.c.body)
@@ -60,7 +62,11 @@ _BY_TAG = (
         manifests,
         sa.and_(manifests.c.repository_id == tags.c.repository_id, manifests.c.digest == tags.c.digest),
     )
-    .where(tags.c.repository_id == sa.bindparam("repository"), tags.c.name == sa.bindparam("reference"))
+    .where(
+        tags.c.repository_id == sa.bindparam("repository"),
+        tags.c.name == sa.bindparam("reference"),
+        archive.has_status(tags, archive.ACTIVE),
+    )
 )
 _DIGEST_OF_TAG = sa.select(tags.c.digest).where(
     tags.c.repository_id == sa.bindparam("repository"), tags.c.name == sa.bindparam("reference")
@@ -71,7 +77,7 @@ _EXISTS = sa.select(sa.literal(1)).where(
 
 
 def find(ctx: Context, repository: Repository, reference: Tag | Digest) -> Image | None:
-    """Return the image that a tag points to or that has a digest, or None."""
+    """Return the image that a tag points to or that has a digest; None also for one that is archived."""
     statement = _BY_DIGEST if isinstance(reference, Digest) else _BY_TAG
     row = ctx.tx.execute(statement, {"repository": repository.id, "reference": reference}).first()
     return None if row is None else Image(Digest(row.digest), row.media_type, row.body)
@@ -103,7 +109,7 @@ def digest_of_tag(ctx: Context, repository: Repository, tag: str) -> Digest | No
 
 
 def exists(ctx: Context, repository: Repository, digest: str) -> bool:
-    """Tell whether the repository has the image."""
+    """Tell whether the repository has the image, archived or not."""
     return ctx.tx.execute(_EXISTS, {"repository": repository.id, "reference": digest}).first() is not None
 
 
@@ -130,7 +136,7 @@ def put(
     if digest is not None and digest != computed:
         raise ImageDigestDoesNotMatch(digest=digest, name=repository.name, registry_id=repository.registry_id)
     repository = repositories.lock(ctx, repository)
-    stored = exists(ctx, repository, computed)
+    stored, archived = exists(ctx, repository, computed), False
     before = {tag: digest_of_tag(ctx, repository, tag) for tag in tags}
     moving = {tag: digest for tag, digest in before.items() if digest != computed}
     for tag, target in moving.items():
@@ -140,9 +146,11 @@ def put(
         if not ctx.settings.sparse_manifests:
             _require_content(ctx, repository, manifest)
         _insert(ctx, repository, manifest, computed)
+    elif archived := archive.status(ctx, repository, computed) != archive.ACTIVE:
+        archive.revive(ctx, repository, computed)
     for tag, target in moving.items():
         _point(ctx, repository, tag, computed, target)
-    return Put(computed, unchanged=stored and not moving)
+    return Put(computed, unchanged=stored and not archived and not moving)
 
 
 def is_immutable(repository: Repository, tag: str) -> bool:
@@ -159,7 +167,9 @@ def _require_content(ctx: Context, repository: Repository, manifest: Manifest) -
     present: set[str] = set()
     for batch in layers.batches(children):
         found = sa.select(manifests.c.digest).where(
-            manifests.c.repository_id == repository.id, manifests.c.digest.in_(batch)
+            manifests.c.repository_id == repository.id,
+            manifests.c.digest.in_(batch),
+            archive.has_status(manifests, archive.ACTIVE),
         )
         present.update(ctx.tx.execute(found).scalars())
     if lost := [digest for digest in children if digest not in present]:
@@ -235,7 +245,7 @@ def _note_tagged(ctx: Context, repository: Repository, digest: str, *, tagged: b
 
 def delete(ctx: Context, repository: Repository, digest: Digest) -> list[str]:
     """
-    Delete an image with all its tags, and return those.
+    Delete an image with all its tags, and return those. What refers to it as its subject goes with it.
 
     Raises `ImageNotFound`, or `ImageReferencedByManifestList` while an index
     of the repository names it.
@@ -245,7 +255,13 @@ def delete(ctx: Context, repository: Repository, digest: Digest) -> list[str]:
         raise not_found(repository, digest)
     _require_unreferenced(ctx, repository, digest)
     names = tags_of(ctx, repository, digest)
-    ctx.tx.execute(sa.delete(manifests).where(manifests.c.repository_id == repository.id, manifests.c.digest == digest))
+    going = [str(digest)]
+    while going:
+        one = going.pop()
+        ctx.tx.execute(
+            sa.delete(manifests).where(manifests.c.repository_id == repository.id, manifests.c.digest == one)
+        )
+        going += [r for r in archive.referrers_of(ctx, repository, one) if not _parents(ctx, repository, r)]
     return names
 
 
@@ -276,7 +292,7 @@ def _require_unreferenced(ctx: Context, repository: Repository, digest: Digest) 
         raise ImageReferencedByManifestList(parents=", ".join(parents))
 
 
-def _parents(ctx: Context, repository: Repository, digest: Digest) -> Sequence[str]:
+def _parents(ctx: Context, repository: Repository, digest: str) -> Sequence[str]:
     """Return the indexes of the repository that name an image."""
     naming = sa.select(edges.c.parent).where(
         edges.c.repository_id == repository.id, edges.c.child == digest, edges.c.kind == "image"

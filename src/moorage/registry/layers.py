@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from moorage.domain.errors import LayerInaccessible, LayerNotFound, LayerReferenced
 from moorage.domain.names import Digest
-from moorage.registry import repositories
+from moorage.registry import archive, repositories
 from moorage.registry.auth import token_claims
-from moorage.registry.tables import blobs, edges, repository_blobs
+from moorage.registry.tables import archivals, blobs, edges, repository_blobs
 from moorage.registry.tables import repositories as repositories_table
 
 if TYPE_CHECKING:
@@ -75,9 +75,42 @@ def unlink(ctx: Context, repository: Repository, layer: Layer) -> None:
     )
 
 
+_ANY_ARCHIVED = (
+    sa.select(sa.literal(1))
+    .where(archivals.c.repository_id == sa.bindparam("repository"), archivals.c.status != archive.ACTIVE)
+    .limit(1)
+)
+_NAMING = (
+    sa.select(edges.c.repository_id, edges.c.parent.label("digest"))
+    .where(
+        edges.c.repository_id == sa.bindparam("repository"),
+        edges.c.child == sa.bindparam("wanted"),
+        edges.c.kind == "layer",
+    )
+    .subquery()
+)
+_FIRST_NAMING = sa.select(sa.literal(1)).select_from(_NAMING).limit(1)
+_FIRST_ACTIVE = _FIRST_NAMING.where(archive.has_status(_NAMING, archive.ACTIVE))
+
+
+def is_archived(ctx: Context, repository: Repository, digest: str) -> bool:
+    """Tell whether every image of the repository that needs the layer is archived (False if none needs it)."""
+    given = {"repository": repository.id, "wanted": digest}
+    # Most repositories have no archive, and most layers an image in use: a pull asks once, or twice.
+    if ctx.tx.execute(_ANY_ARCHIVED, given).first() is None or ctx.tx.execute(_FIRST_ACTIVE, given).first() is not None:
+        return False
+    return ctx.tx.execute(_FIRST_NAMING, given).first() is not None
+
+
+def require_active(ctx: Context, repository: Repository, digest: str) -> None:
+    """Raise `LayerInaccessible` for a layer that only archived images need."""
+    if is_archived(ctx, repository, digest):
+        raise LayerInaccessible(digest=digest, name=repository.name, registry_id=repository.registry_id)
+
+
 def require_referenced(ctx: Context, repository: Repository, digest: str) -> None:
-    """Raise `LayerInaccessible` unless an image of the repository refers to the layer."""
-    if not _is_referenced(ctx, repository, digest):
+    """Raise `LayerInaccessible` unless an image of the repository that is not archived refers to the layer."""
+    if not _is_referenced(ctx, repository, digest) or is_archived(ctx, repository, digest):
         raise LayerInaccessible(digest=digest, name=repository.name, registry_id=repository.registry_id)
 
 

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from moorage.domain import lifecycle
 from moorage.domain.errors import InvalidParameter, LifecyclePolicyNotFound
-from moorage.registry import repositories
-from moorage.registry.tables import edges, lifecycle_policies, manifests, tags
+from moorage.registry import archive, repositories
+from moorage.registry.tables import archivals, edges, lifecycle_policies, manifests, pulls, tags
 from moorage.registry.tables import repositories as repositories_table
 from moorage.registry.upsert import insert_or_update
 
@@ -138,8 +138,20 @@ def snapshot(ctx: Context, repository: Repository) -> list[lifecycle.Image]:
         subjects.c.repository_id == manifests.c.repository_id, subjects.c.digest == manifests.c.subject
     )
     rows = ctx.tx.execute(
-        sa.select(manifests.c.digest, manifests.c.pushed_at, subjects.c.digest.label("stored_subject"))
-        .join_from(manifests, subjects, with_subject, isouter=True)
+        sa.select(
+            manifests.c.digest,
+            manifests.c.pushed_at,
+            pulls.c.pulled_at,
+            archivals.c.status,
+            archivals.c.archived_at,
+            archivals.c.activated_at,
+            subjects.c.digest.label("stored_subject"),
+        )
+        .select_from(
+            manifests.outerjoin(subjects, with_subject)
+            .outerjoin(archivals, _same_image(archivals))
+            .outerjoin(pulls, _same_image(pulls))
+        )
         .where(manifests.c.repository_id == repository.id)
         .execution_options(yield_per=1000)
     )
@@ -148,11 +160,22 @@ def snapshot(ctx: Context, repository: Repository) -> list[lifecycle.Image]:
             digest=row.digest,
             tags=named.get(row.digest, ()),
             pushed_at=row.pushed_at,
+            pulled_at=row.pulled_at,
+            archived_at=row.archived_at,
+            activated_at=row.activated_at,
+            storage=_STORAGE.get(row.status or archive.ACTIVE),
             in_index=row.digest in children,
             follows=row.stored_subject is not None,
         )
         for row in rows
     ]
+
+
+_STORAGE: Final = {archive.ACTIVE: lifecycle.StorageClass.STANDARD, archive.ARCHIVED: lifecycle.StorageClass.ARCHIVE}
+
+
+def _same_image(table: sa.Table) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.repository_id == manifests.c.repository_id, table.c.digest == manifests.c.digest)
 
 
 def _tags(ctx: Context, repository: Repository) -> dict[str, list[str]]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from moorage.domain.names import Digest
-from moorage.registry import layers, paging
-from moorage.registry.tables import Instant, manifests, tags
+from moorage.registry import archive, layers, paging
+from moorage.registry.tables import Instant, archivals, manifests, pulls, tags
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,27 +38,48 @@ class Details:
     media_type: str
     artifact_type: str | None
     subject: str | None
+    status: str
+    archived_at: datetime | None
+    activated_at: datetime | None
+    pulled_at: datetime | None
 
 
 def tag_names(ctx: Context, repository: Repository, *, limit: int, after: str) -> list[str]:
-    """Return tags that follow ``after``, in order."""
-    names = sa.select(tags.c.name).where(tags.c.repository_id == repository.id, tags.c.name > after)
+    """Return tags that follow ``after``, in order; not those of archived images."""
+    names = sa.select(tags.c.name).where(
+        tags.c.repository_id == repository.id, tags.c.name > after, archive.has_status(tags, archive.ACTIVE)
+    )
     return list(ctx.tx.execute(names.order_by(tags.c.name).limit(limit)).scalars())
 
 
+class Selection(NamedTuple):
+    """Which images a list is about."""
+
+    tagged: bool | None = None
+    """None: with tags or without."""
+    status: str | None = archive.ACTIVE
+    """None: whatever their status."""
+
+    def conditions(self, table: sa.Table, repository: Repository) -> list[sa.ColumnElement[bool]]:
+        """Return the conditions on rows of ``table``, but for the tags."""
+        ours = [table.c.repository_id == repository.id]
+        return ours if self.status is None else [*ours, archive.has_status(table, self.status)]
+
+
 def image_ids(
-    ctx: Context, repository: Repository, *, tagged: bool | None, limit: int | None, next_token: str | None
+    ctx: Context, repository: Repository, selection: Selection, *, limit: int | None, next_token: str | None
 ) -> paging.Page[ImageId]:
     """Return identifiers: first the tagged ones by tag, then the untagged ones by digest."""
     count = limit or paging.DEFAULT_PAGE
-    listing = f"images:{repository.id}:{tagged}"
+    tagged = selection.tagged
+    listing = f"images:{repository.id}:{tagged}:{selection.status}"
     phase, after = paging.position(ctx, listing, next_token) or ["untagged" if tagged is False else "tagged", ""]
     found: list[ImageId] = []
     if phase == "tagged":
-        found = _tagged_ids(ctx, repository, after, count + 1)
+        found = _tagged_ids(ctx, selection.conditions(tags, repository), after, count + 1)
         after = ""
     if len(found) <= count and tagged is not True:
-        found += _untagged_ids(ctx, repository, after, count + 1 - len(found))
+        found += _untagged_ids(ctx, selection.conditions(manifests, repository), after, count + 1 - len(found))
     items = found[:count]
     if len(found) <= count:
         return paging.Page(items, None)
@@ -67,16 +88,18 @@ def image_ids(
     return paging.Page(items, paging.token(ctx, listing, key))
 
 
-def _tagged_ids(ctx: Context, repository: Repository, after: str, limit: int) -> list[ImageId]:
-    rows = sa.select(tags.c.digest, tags.c.name).where(tags.c.repository_id == repository.id, tags.c.name > after)
+def _tagged_ids(ctx: Context, conditions: Sequence[sa.ColumnElement[bool]], after: str, limit: int) -> list[ImageId]:
+    rows = sa.select(tags.c.digest, tags.c.name).where(*conditions, tags.c.name > after)
     return [ImageId(Digest(row.digest), row.name) for row in ctx.tx.execute(rows.order_by(tags.c.name).limit(limit))]
 
 
-def _untagged_ids(ctx: Context, repository: Repository, after: str, limit: int) -> list[ImageId]:
-    rows = sa.select(manifests.c.digest).where(
-        manifests.c.repository_id == repository.id, sa.not_(manifests.c.tagged), manifests.c.digest > after
-    )
+def _untagged_ids(ctx: Context, conditions: Sequence[sa.ColumnElement[bool]], after: str, limit: int) -> list[ImageId]:
+    rows = sa.select(manifests.c.digest).where(*conditions, sa.not_(manifests.c.tagged), manifests.c.digest > after)
     return [ImageId(Digest(d), None) for d in ctx.tx.execute(rows.order_by(manifests.c.digest).limit(limit)).scalars()]
+
+
+def _same_image(table: sa.Table) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.repository_id == manifests.c.repository_id, table.c.digest == manifests.c.digest)
 
 
 _DETAILS = sa.select(
@@ -86,16 +109,21 @@ _DETAILS = sa.select(
     manifests.c.media_type,
     manifests.c.artifact_type,
     manifests.c.subject,
-)
+    sa.func.coalesce(archivals.c.status, archive.ACTIVE).label("status"),
+    archivals.c.archived_at,
+    archivals.c.activated_at,
+    pulls.c.pulled_at,
+).select_from(manifests.outerjoin(archivals, _same_image(archivals)).outerjoin(pulls, _same_image(pulls)))
 
 
 def details(
-    ctx: Context, repository: Repository, *, tagged: bool | None, limit: int | None, next_token: str | None
+    ctx: Context, repository: Repository, selection: Selection, *, limit: int | None, next_token: str | None
 ) -> paging.Page[Details]:
     """Return images with what is known of them, oldest push first."""
     count = limit or paging.DEFAULT_PAGE
-    listing = f"details:{repository.id}:{tagged}"
-    statement = _DETAILS.where(manifests.c.repository_id == repository.id)
+    tagged = selection.tagged
+    listing = f"details:{repository.id}:{tagged}:{selection.status}"
+    statement = _DETAILS.where(*selection.conditions(manifests, repository))
     if tagged is not None:
         statement = statement.where(manifests.c.tagged if tagged else sa.not_(manifests.c.tagged))
     if key := paging.position(ctx, listing, next_token):
@@ -140,6 +168,10 @@ def _with_tags(ctx: Context, repository: Repository, rows: Sequence[Any]) -> lis
             media_type=row.media_type,
             artifact_type=row.artifact_type,
             subject=row.subject,
+            status=row.status,
+            archived_at=row.archived_at,
+            activated_at=row.activated_at,
+            pulled_at=row.pulled_at,
         )
         for row in rows
     ]

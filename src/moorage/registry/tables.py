@@ -168,6 +168,8 @@ registries = sa.Table(
     sa.Column("policy", sa.Text, nullable=True),
     sa.Column("policy_scope", sa.String(2), nullable=True),
     sa.Column("blob_mounting", sa.String(8), nullable=True),
+    sa.Column("scan_type", sa.String(16), nullable=True),
+    sa.Column("scan_rules", sa.JSON, nullable=True),
     comment="What is set for a registry as a whole. Without a row, or with NULL, the default holds.",
 )
 
@@ -183,6 +185,7 @@ repositories = sa.Table(
     sa.Column("mutability_filters", sa.JSON, nullable=False),
     sa.Column("resource_tags", sa.JSON, nullable=False),
     sa.Column("policy", sa.Text, nullable=True),
+    sa.Column("scan_on_push", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("account_id", "region", "name"),
 )
 
@@ -251,6 +254,46 @@ manifests = sa.Table(
     sa.Index(None, "repository_id", "tagged", "digest"),
     sa.Index(None, "repository_id", "subject", "digest"),
     comment="Images: one stored manifest each, its bytes as they came.",
+)
+
+
+def _of_image() -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(
+        ["repository_id", "digest"], ["manifests.repository_id", "manifests.digest"], ondelete="CASCADE"
+    )
+
+
+archivals = sa.Table(
+    "archivals",
+    metadata,
+    _repository_id(),
+    sa.Column("digest", sa.String(135), primary_key=True),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("archived_at", Instant, nullable=False),
+    sa.Column("activated_at", Instant, nullable=True),
+    _of_image(),
+    comment="Images that are archived, or once were. Every other one is ACTIVE.",
+)
+
+pulls = sa.Table(
+    "pulls",
+    metadata,
+    _repository_id(),
+    sa.Column("digest", sa.String(135), primary_key=True),
+    sa.Column("pulled_at", Instant, nullable=False),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    _of_image(),
+    comment="When each image was last pulled, and how often. Written in batches, never by a pull.",
+)
+
+pull_exclusions = sa.Table(
+    "pull_exclusions",
+    metadata,
+    sa.Column("account_id", sa.String(12), primary_key=True),
+    sa.Column("region", sa.String(32), primary_key=True),
+    sa.Column("principal_arn", sa.String(200), primary_key=True),
+    sa.Column("created_at", Instant, nullable=False),
+    comment="Users and roles whose pulls leave no time.",
 )
 
 tags = sa.Table(

@@ -126,6 +126,15 @@ class ImageNotFound(
         super().__init__(digest=digest or "null", tag=tag or "null", name=name, registry_id=registry_id)
 
 
+class ImageStorageClassUpdateNotSupported(
+    Failure,
+    aws="ImageStorageClassUpdateNotSupportedException",
+    oci=(405, "UNSUPPORTED"),
+    text="The storage class of the image with digest '{digest}' cannot be updated: {reason}",
+):
+    """The image has that storage class already, or goes with another image."""
+
+
 class ImageAlreadyExists(
     Failure,
     aws="ImageAlreadyExistsException",

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from moorage import __version__
-from moorage.cli import account, group, jobs, key, oidc, policy, role, user
+from moorage.cli import access, account, group, jobs, key, managing, oidc, policy, role, user
+from moorage.cli.apply import apply
 from moorage.cli.env import env
 from moorage.cli.migrate import migrate
 from moorage.cli.serve import serve
@@ -22,6 +23,8 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(env)
 app.command()(migrate)
+app.command(name="apply")(managing.managed(apply))
+app.add_typer(access.app, name="access")
 app.add_typer(account.app, name="account")
 app.add_typer(user.app, name="user")
 app.add_typer(group.app, name="group")

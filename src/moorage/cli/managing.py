@@ -56,13 +56,13 @@ class Commands(typer.Typer):
         register = super().command(name, **options)
 
         def decorate(function: Callable[..., object]) -> Callable[..., object]:
-            register(_managing(function))
+            register(managed(function))
             return function
 
         return decorate
 
 
-def _managing(function: Callable[..., object]) -> Callable[..., object]:
+def managed(function: Callable[..., object]) -> Callable[..., object]:
     """Return a command with the common options."""
     own = inspect.signature(function, eval_str=True)
     options = {**_OPTIONS, "as_json": Json}

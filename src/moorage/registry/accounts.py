@@ -26,14 +26,19 @@ _HOLDING: Final = {"repositories": repositories, "users": users, "roles": roles}
 _FIND = sa.select(accounts).where(accounts.c.id == sa.bindparam("account"))
 
 
+def find(tx: sa.Connection, account_id: str, *, lock: bool = False) -> sa.Row[Any] | None:
+    """Return the account's row, None if there is none; with ``lock``, one writer at a time goes on from here."""
+    return tx.execute(_FIND.with_for_update() if lock else _FIND, {"account": account_id}).first()
+
+
 def exists(tx: sa.Connection, account_id: str) -> bool:
     """Tell whether there is such an account."""
-    return tx.execute(_FIND, {"account": account_id}).first() is not None
+    return find(tx, account_id) is not None
 
 
 def require(tx: sa.Connection, account_id: str, *, lock: bool = False) -> None:
-    """Raise `NoSuchAccount` if there is none; with ``lock``, one writer at a time goes on from here."""
-    if tx.execute(_FIND.with_for_update() if lock else _FIND, {"account": account_id}).first() is None:
+    """Raise `NoSuchAccount` if there is none; ``lock`` as in `find`."""
+    if find(tx, account_id, lock=lock) is None:
         raise NoSuchAccount(account_id=account_id)
 
 

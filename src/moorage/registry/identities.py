@@ -167,6 +167,13 @@ def create_user(ctx: Context, name: EntityName, tags: dict[str, str] | None = No
     return user_arn(ctx.registry_id, name)
 
 
+def set_tags(ctx: Context, name: EntityName, tags: dict[str, str]) -> None:
+    """Give a user other tags, which policies see as ``aws:PrincipalTag/…``; raise `NoSuchEntity`."""
+    require(ctx, USER, name)
+    mine = sa.and_(users.c.account_id == ctx.registry_id, users.c.name == name)
+    ctx.tx.execute(sa.update(users).where(mine).values(tags=tags))
+
+
 def create_group(ctx: Context, name: EntityName) -> None:
     """Create a group; raise `EntityAlreadyExists`."""
     insert_new(ctx, groups, {"account_id": ctx.registry_id, "name": name, "created_at": ctx.now}, "group", name)

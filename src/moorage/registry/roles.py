@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
 
 from moorage.domain import policies
 from moorage.domain.errors import InvalidParameter, MalformedPolicy, NoSuchEntity
 from moorage.registry import boundaries
-from moorage.registry.identities import ROLE, insert_new, new_id
+from moorage.registry.identities import ROLE, insert_new, new_id, require
 from moorage.registry.tables import attachments, oidc_providers, roles
 from moorage.registry.tables import policies as policies_table
 from moorage.registry.upsert import insert_or_update
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from moorage.registry.core import Context
 
 DEFAULT_SESSION: Final = 3600
+SHORTEST_SESSION: Final = 900
 LONGEST_SESSION: Final = 43_200
 """Seconds: twelve hours, the longest session that a role can allow."""
 _MAX_ISSUER: Final = 512
@@ -95,10 +99,7 @@ def find(tx: sa.Connection, account: str, name: str) -> Role | None:
 
 def create(ctx: Context, name: EntityName, trust: str, max_session: int = LONGEST_SESSION) -> str:
     """Create a role that whoever its trust policy allows may take on; return its ARN."""
-    try:
-        _trust(trust)
-    except policies.PolicyError as problem:
-        raise MalformedPolicy(reason=problem.detail) from None
+    _check_trust(trust)
     values = {
         "account_id": ctx.registry_id,
         "name": name,
@@ -109,6 +110,25 @@ def create(ctx: Context, name: EntityName, trust: str, max_session: int = LONGES
     }
     insert_new(ctx, roles, values, "role", name)
     return role_arn(ctx.registry_id, name)
+
+
+def update(ctx: Context, name: EntityName, *, trust: str | None = None, max_session: int | None = None) -> None:
+    """Change who may take a role on, or for how long; sessions that were begun go on. Raises `NoSuchEntity`."""
+    if trust is not None:
+        _check_trust(trust)
+    given = {"trust": trust, "max_session": max_session}
+    values = {field: value for field, value in given.items() if value is not None}
+    require(ctx, ROLE, name)
+    if values:
+        mine = sa.and_(roles.c.account_id == ctx.registry_id, roles.c.name == name)
+        ctx.tx.execute(sa.update(roles).where(mine).values(values))
+
+
+def _check_trust(trust: str) -> None:
+    try:
+        _trust(trust)
+    except policies.PolicyError as problem:
+        raise MalformedPolicy(reason=problem.detail) from None
 
 
 def list_roles(ctx: Context) -> Sequence[dict[str, Any]]:
@@ -137,6 +157,8 @@ def put_provider(
     """Trust an issuer of web identities for these audiences, or change how; return its ARN."""
     if not issuer.startswith(("https://", "http://")) or len(issuer) > _MAX_ISSUER or not audiences:
         raise InvalidParameter("issuer", "must be an http(s) URL, with at least one audience")
+    if keys is not None and not _is_key_set(keys):
+        raise InvalidParameter("keys", "must be a JWK set of public keys")
     values = {
         "account_id": ctx.registry_id,
         "issuer": issuer.rstrip("/"),
@@ -147,6 +169,17 @@ def put_provider(
     }
     insert_or_update(ctx.tx, oidc_providers, values, key=["account_id", "issuer"])
     return Provider(ctx.registry_id, issuer.rstrip("/"), tuple(audiences), keys, keys_url).arn
+
+
+def _is_key_set(text: str) -> bool:
+    try:
+        given = json.loads(text)
+        if any(key["kty"] == "oct" for key in given["keys"]):
+            return False
+        found = KeySet.import_key_set(given)
+        return bool(found.keys) and not any(key.is_private for key in found.keys)
+    except (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False
 
 
 def find_provider(tx: sa.Connection, account: str, issuer: str) -> Provider | None:

@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moorage.domain import filters, policies
-from moorage.domain.policies import MAX_LENGTH, Kind, Policy, Principal, Request, decide, parse
+from moorage.domain.policies import MAX_LENGTH, Kind, Policy, Principal, Request, assume, decide, parse
+from moorage.registry.registries import Rules
 from tests.domain.policy_kit import OTHER, OWNER, REPOSITORY, X, ask, root, session, user
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 Statement = dict[str, Any]
 
 WHO = [user("ann"), user("bob"), user("ann", OTHER), root(), root(OTHER), session("ci"), session("ci", "t", OTHER)]
-ACTIONS = ["ecr:PutImage", "ecr:BatchGetImage", "ecr:SetRepositoryPolicy", "ecr:GetAuthorizationToken"]
+ACTIONS = ["ecr:PutImage", "ecr:BatchGetImage", "ecr:CreateRepository", "ecr:SetRepositoryPolicy"]
+OF_NO_REPOSITORY = ["ecr:GetAuthorizationToken", "ecr:GetRegistryPolicy", "ecr:GetAccountSetting"]
 ELSEWHERE = REPOSITORY.replace("team/app", "other")
 
 # --- A small grammar of policies --------------------------------------------------------
@@ -61,10 +63,12 @@ def negatable(element: str, values: st.SearchStrategy[Any]) -> st.SearchStrategy
     return st.builds(lambda key, value: {key: value}, st.sampled_from([element, f"Not{element}"]), values)
 
 
-def statements(*elements: st.SearchStrategy[Statement]) -> st.SearchStrategy[Statement]:
+def statements(
+    *elements: st.SearchStrategy[Statement], actions: st.SearchStrategy[str] = ACTION_PATTERNS
+) -> st.SearchStrategy[Statement]:
     effect = st.builds(lambda value: {"Effect": value}, st.sampled_from(["Allow", "Allow", "Allow", "Deny"]))
     condition = st.builds(lambda value: {"Condition": value}, CONDITIONS)
-    action = negatable("Action", st.lists(ACTION_PATTERNS, min_size=1, max_size=2))
+    action = negatable("Action", st.lists(actions, min_size=1, max_size=2))
     return st.tuples(effect, condition, action, *elements).map(
         lambda parts: {k: v for p in parts for k, v in p.items()}
     )
@@ -134,25 +138,26 @@ def naive_decide(
     who: Principal,
     *,
     action: str,
+    target: str,
     env: str | None,
     identity: list[Statement],
     resource: list[Statement],
     limits: list[list[Statement]],
 ) -> bool:
-    target = "*" if action == "ecr:GetAuthorizationToken" else REPOSITORY
-
     def found(effect: str, entries: list[Statement]) -> set[str]:
         return {naive_fits(entry, who, action, target, env) for entry in entries if entry["Effect"] == effect} - {""}
 
     is_root = who.arn.endswith(":root")
     if action == "ecr:GetAuthorizationToken":
         resource = []
-    recovering = is_root and who.account == OWNER and action == "ecr:SetRepositoryPolicy"
+    recovering = is_root and who.account == OWNER and action in ("ecr:SetRepositoryPolicy", "ecr:GetRegistryPolicy")
     if any(found("Deny", entries) for entries in [identity, *limits, [] if recovering else resource]):
         return False
     limited = all(found("Allow", entries) for entries in limits)
     own = (is_root or bool(found("Allow", identity))) and limited
     given_by_resource = found("Allow", resource)
+    if action == "sts:AssumeRole" and not given_by_resource:
+        return False
     if who.account != OWNER and action != "ecr:GetAuthorizationToken":
         return own and bool(given_by_resource)
     if "self" in given_by_resource:
@@ -165,18 +170,23 @@ def naive_decide(
 # --- They agree -------------------------------------------------------------------------
 
 
+def text_of(entries: list[Statement]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": entries})
+
+
 def compiled(entries: list[Statement], kind: Kind) -> Policy | None:
-    return parse(json.dumps({"Version": "2012-10-17", "Statement": entries}), kind) if entries else None
+    return parse(text_of(entries), kind) if entries else None
 
 
 @settings(max_examples=1_000)
 @given(
     who=st.sampled_from(WHO),
-    action=st.sampled_from(ACTIONS),
+    action=st.sampled_from(ACTIONS + OF_NO_REPOSITORY),
     env=ENVIRONMENTS,
     identity=OWN,
     repository=IMPLIED,
     registry=SOMEBODYS,
+    scope=st.sampled_from(["V1", "V2", "V2"]),
     narrowed=st.none() | OWN,
     bounded=st.none() | OWN,
 )
@@ -188,28 +198,76 @@ def test_the_engine_agrees_with_the_guide(
     identity: list[Statement],
     repository: list[Statement],
     registry: list[Statement],
+    scope: str,
     narrowed: list[Statement] | None,
     bounded: list[Statement] | None,
 ) -> None:
-    """For any policies, caller and action the engine decides as the naive evaluator does."""
+    """For any policies, scope, caller and action the engine decides as the naive evaluator does."""
     own = compiled(identity, Kind.IDENTITY)
+    target = "*" if action in OF_NO_REPOSITORY else REPOSITORY
+    of_repository = [] if action in OF_NO_REPOSITORY else repository
     decision = decide(
-        Request(
-            who,
-            action,
-            "*" if action == "ecr:GetAuthorizationToken" else REPOSITORY,
-            {} if env is None else {"ecr:ResourceTag/env": env},
-        ),
+        Request(who, action, target, {} if env is None else {"ecr:ResourceTag/env": env}),
         owner=OWNER,
         identity=[own] if own else [],
-        repository=compiled(repository, Kind.REPOSITORY),
-        registry=compiled(registry, Kind.REGISTRY),
+        repository=compiled(of_repository, Kind.REPOSITORY),
+        registry=Rules(text_of(registry) if registry else None, scope).policy_for(action),
+        session=compiled(narrowed, Kind.SESSION) if narrowed else None,
+        boundary=compiled(bounded, Kind.IDENTITY) if bounded else None,
+    )
+    limits = [entries for entries in (narrowed, bounded) if entries]
+    # The old scope is about three actions, of which one is asked here.
+    counting = registry if scope == "V2" or action == "ecr:CreateRepository" else []
+    assert decision.allowed is naive_decide(
+        who,
+        action=action,
+        target=target,
+        env=env,
+        identity=identity,
+        resource=of_repository + counting,
+        limits=limits,
+    )
+
+
+ROLE = f"arn:aws:iam::{OWNER}:role/deploy"
+ROLES = negatable("Resource", st.lists(st.sampled_from(["*", ROLE, f"{ROLE}s", "arn:aws:iam::*:role/d*"]), min_size=1))
+TAKING = st.sampled_from(["sts:*", "sts:AssumeRole", "STS:assume*", "sts:TagSession"])
+OWN_OF_STS = st.lists(statements(ROLES, actions=TAKING | st.sampled_from(["*", "ecr:*"])), max_size=3)
+TRUST = st.lists(statements(PRINCIPAL, actions=TAKING), min_size=1, max_size=3)
+
+
+@settings(max_examples=500)
+@given(
+    who=st.sampled_from(WHO),
+    env=ENVIRONMENTS,
+    trust=TRUST,
+    identity=OWN_OF_STS,
+    narrowed=st.none() | OWN_OF_STS,
+    bounded=st.none() | OWN_OF_STS,
+)
+def test_taking_on_a_role_agrees_with_the_guide(
+    *,
+    who: Principal,
+    env: str | None,
+    trust: list[Statement],
+    identity: list[Statement],
+    narrowed: list[Statement] | None,
+    bounded: list[Statement] | None,
+) -> None:
+    """For any trust policy, policies of the caller, session policy and boundary the two agree on who gets a role."""
+    own, trusted = compiled(identity, Kind.IDENTITY), compiled(trust, Kind.TRUST)
+    assert trusted is not None
+    decision = assume(
+        Request(who, "sts:AssumeRole", ROLE, {} if env is None else {"ecr:ResourceTag/env": env}),
+        owner=OWNER,
+        trust=trusted,
+        identity=[own] if own else [],
         session=compiled(narrowed, Kind.SESSION) if narrowed else None,
         boundary=compiled(bounded, Kind.IDENTITY) if bounded else None,
     )
     limits = [entries for entries in (narrowed, bounded) if entries]
     assert decision.allowed is naive_decide(
-        who, action=action, env=env, identity=identity, resource=repository + registry, limits=limits
+        who, action="sts:AssumeRole", target=ROLE, env=env, identity=identity, resource=trust, limits=limits
     )
 
 

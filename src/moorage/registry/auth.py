@@ -317,7 +317,7 @@ def _conditions(ctx: Context, need: Need) -> dict[str, str | Sequence[str]]:
     now = ctx.now.astimezone(UTC)
     conditions: dict[str, str | Sequence[str]] = {
         **ctx.facts,
-        "aws:CurrentTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "aws:CurrentTime": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "aws:EpochTime": str(int(now.timestamp())),
     }
     for key, value in (need.tags or {}).items():

@@ -46,6 +46,8 @@ class Condition:
             return self._quantified(values, question)
         if not values:
             return self.negated or self.if_exists
+        if len(values) == 1:  # nearly always, and quicker so
+            return self.test(values[0], question) != self.negated
         return any(self.test(value, question) for value in values) != self.negated
 
     def _quantified(self, values: tuple[str, ...], question: Question) -> bool:

@@ -46,9 +46,11 @@ class Statement:
         reach = Reach.DIRECT
         if self.principals is not None:
             reach = self.principals.reach(question, deny=not self.allow)
-        if reach and all(condition.holds(question) for condition in self.conditions):
-            return reach
-        return Reach.NONE
+        if reach:
+            for condition in self.conditions:
+                if not condition.holds(question):
+                    return Reach.NONE
+        return reach
 
     def _covers(self, question: Question) -> bool:
         if self.resources is None:

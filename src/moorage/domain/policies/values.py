@@ -7,6 +7,7 @@ import ipaddress
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,2})?")
@@ -55,6 +56,7 @@ def network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     return ipaddress.ip_network(text, strict=False)
 
 
+@lru_cache(maxsize=1024)
 def address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """Return an IPv4 or IPv6 address."""
     found = ipaddress.ip_address(text)

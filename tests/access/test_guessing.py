@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -98,7 +99,7 @@ def test_a_guesser_is_slowed_and_learns_nothing(person: User) -> None:
         answer = caught.value.response
         assert answer["ResponseMetadata"]["HTTPStatusCode"] == 400
         assert 1 <= int(answer["ResponseMetadata"]["HTTPHeaders"]["retry-after"]) <= 60
-        refused.append((code_of(caught), answer["Error"]["Message"]))
+        refused.append((code_of(caught), re.sub("[0-9]+", "some", answer["Error"]["Message"])))
     assert refused[0] == refused[1]
 
 

@@ -52,12 +52,15 @@ class TooManyAttempts(
     Failure,
     aws="ThrottlingException",
     oci=(429, "TOOMANYREQUESTS"),
-    text="Rate exceeded: too many failed attempts to authenticate with this key from this address",
+    text=(
+        "Rate exceeded: too many failed attempts to authenticate with this key from this address."
+        " Try again in {retry_after} seconds."
+    ),
 ):
     """A key that failed too often from one address; good or bad, it is not looked at for some seconds."""
 
     def __init__(self, *, retry_after: int) -> None:
-        super().__init__()
+        super().__init__(retry_after=retry_after)
         self._retry_after = retry_after
 
     @property

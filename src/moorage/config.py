@@ -144,6 +144,12 @@ class Settings:
     jobs_poll_seconds: int = 5
     """About how often a worker looks for jobs that are due, in seconds."""
 
+    gc_grace_minutes: int = 24 * 60
+    """Minutes that a layer may wait in a repository for the image that needs it."""
+
+    undelete_hours: int = 24
+    """Hours in which a deleted image can be restored. Its layers are kept, and count, as long; 0 keeps nothing."""
+
     lifecycle_interval_minutes: int = 60
     """Minutes between two runs of a repository's lifecycle policy. A new policy is first run after five, or sooner."""
 
@@ -159,6 +165,8 @@ class Settings:
             "database_wait_seconds must be at least 1": self.database_wait_seconds >= 1,
             "database_timeout_seconds must be at least 3": self.database_timeout_seconds >= _SHORTEST_TIMEOUT,
             "upload_expiry_hours must be at least 1": self.upload_expiry_hours >= 1,
+            "gc_grace_minutes must be at least 1": self.gc_grace_minutes >= 1,
+            "undelete_hours must be 0 or more": self.undelete_hours >= 0,
             "lifecycle_interval_minutes must be at least 1": self.lifecycle_interval_minutes >= 1,
             "jobs_poll_seconds must be at least 1": self.jobs_poll_seconds >= 1,
             "log_level must be debug, info, warning or error": self.log_level in {"debug", "info", "warning", "error"},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from moorage.jobs import Run
+from moorage.jobs.collection import collect
 from moorage.jobs.uploads import expire_uploads
 from moorage.registry.tables import uploads
 
@@ -39,6 +40,7 @@ def test_uploads_that_nobody_continued_are_forgotten(bench: Bench, clock: Clock)
     expire_uploads(bench.registry, clock.now, run := Run())
 
     assert remaining(bench) == {fresh}
+    collect(bench.registry, clock.now, Run())
     assert files(bench) == 1
     assert run.state() == {"done": 105, "total": None, "uploads": 105}
 

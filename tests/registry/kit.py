@@ -13,6 +13,8 @@ from moorage import app, installation
 from moorage.config import Settings
 from moorage.domain import manifests
 from moorage.domain.names import Digest, RepositoryName, Tag
+from moorage.jobs import Run
+from moorage.jobs.collection import collect
 from moorage.registry import images, layers, repositories, uploads
 from moorage.registry.auth import Password
 from tests import content
@@ -132,6 +134,10 @@ class Bench:
         with self.read() as ctx:
             layer = layers.find(ctx, (repository or self.first).id, digest)
         return None if layer is None else b"".join(self.registry.blobs.read(layer.location, 0, layer.size))
+
+    def collect(self) -> None:
+        """Delete the bytes that nothing refers to any more, as the job ``gc`` does."""
+        collect(self.registry, self.registry.clock(), Run())
 
     # --- Images ---
 

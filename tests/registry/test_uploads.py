@@ -251,6 +251,7 @@ def test_a_cancelled_upload_leaves_no_bytes(bench: Bench) -> None:
     bench.append(upload, b"data")
     with bench.write() as ctx:
         uploads.cancel(ctx, bench.first, upload)
+    bench.collect()
 
     assert bench.registry.blobs.size(bench.registry.blobs.new_location(upload)) is None
 
@@ -262,6 +263,7 @@ def test_the_same_bytes_are_stored_once(bench: Bench) -> None:
 
     assert bench.finish(bench.begin(), digest, data=b"data").already_there
     bench.blob(b"data", second)
+    bench.collect()
 
     files = [path for path in (bench.settings.data / "blobs").rglob("*") if path.is_file()]
     assert [path.read_bytes() for path in files] == [b"data"]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from moorage import logs
 from moorage.domain.errors import Failure
 from moorage.domain.lifecycle import Action
-from moorage.domain.names import Digest, RepositoryName
+from moorage.domain.names import RepositoryName
 from moorage.jobs.work import Stopped
-from moorage.registry import archive, images, lifecycle, repositories
+from moorage.registry import archive, images, lifecycle, removal, repositories
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from moorage.registry.lifecycle import Due
 
 _REPOSITORIES: Final = 100
-_BATCH: Final = 50
+_BATCH: Final = 200
 """Images in one transaction: short enough that a push to the repository does not wait for it."""
 
 
@@ -81,17 +82,14 @@ def _carry_out(registry: Registry, due: Due, run: Run) -> Counter[Action]:
 
 
 def _act(ctx: Context, repository: repositories.Repository, batch: Sequence[tuple[Image, Rule]]) -> Counter[Action]:
-    acted: Counter[Action] = Counter()
-    for image, rule in batch:
-        # Tagged anew, or named by an index, since the snapshot: it is another image now.
-        if images.tags_of(ctx, repository, image.digest) != list(image.tags):
-            continue
-        try:
-            if rule.action is Action.EXPIRE:
-                images.delete(ctx, repository, Digest(image.digest))
-            else:
-                archive.archive(ctx, repository, image.digest)
-        except Failure:
-            continue
-        acted[rule.action] += 1
+    named = removal.tags_of(ctx, repository, [image.digest for image, _rule in batch])
+    # Tagged anew since the snapshot, it is another image now.
+    same = [(image.digest, rule.action) for image, rule in batch if named[image.digest] == list(image.tags)]
+    expiring = [digest for digest, action in same if action is Action.EXPIRE]
+    acted = Counter({Action.EXPIRE: len(images.delete_unneeded(ctx, repository, expiring))})
+    for digest, action in same:
+        if action is Action.TRANSITION:
+            with suppress(Failure):
+                archive.archive(ctx, repository, digest)
+                acted[action] += 1
     return acted

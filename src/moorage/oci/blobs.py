@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from moorage.domain.errors import LayerNotFound
 from moorage.domain.names import Digest
 from moorage.oci.conditional import entity_tag, not_modified
 from moorage.oci.ranges import RangedResponse
@@ -34,6 +35,8 @@ def _wanted(call: Call) -> Layer:
 def head(call: Call) -> Response:
     """Tell whether the repository has a blob, and all that `get` would say of it."""
     layer = _wanted(call)
+    if not layers.is_available(call.ctx, call.repository, layer.digest):
+        raise LayerNotFound(digest=layer.digest, name=call.repository.name, registry_id=call.repository.registry_id)
     if not_modified(call.headers, layer.digest):
         return _unchanged(layer)
     registry = call.ctx.registry

@@ -30,7 +30,7 @@ def batch_check_layer_availability(ctx: Context, repository: Repository, *, laye
             failures.append({"layerDigest": digest, **failure})
             continue
         layer = layers.find(ctx, repository.id, digest)
-        if layer is None:
+        if layer is None or not layers.is_available(ctx, repository, digest):
             found.append({"layerDigest": digest, "layerAvailability": "UNAVAILABLE"})
         else:
             found.append(

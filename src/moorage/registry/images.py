@@ -19,12 +19,12 @@ from moorage.domain.errors import (
 )
 from moorage.domain.manifests import MANIFEST_TYPES, Manifest
 from moorage.domain.names import Digest, Tag
-from moorage.registry import archive, layers, repositories
+from moorage.registry import archive, layers, removal, repositories
 from moorage.registry.tables import edges, manifests, tags
 from moorage.registry.upsert import insert_or_update
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from moorage.registry.core import Context
     from moorage.registry.repositories import Repository
@@ -254,15 +254,39 @@ def delete(ctx: Context, repository: Repository, digest: Digest) -> list[str]:
     if not exists(ctx, repository, digest):
         raise not_found(repository, digest)
     _require_unreferenced(ctx, repository, digest)
-    names = tags_of(ctx, repository, digest)
-    going = [str(digest)]
-    while going:
-        one = going.pop()
-        ctx.tx.execute(
-            sa.delete(manifests).where(manifests.c.repository_id == repository.id, manifests.c.digest == one)
+    return removal.remove(ctx, repository, _with_referrers(ctx, repository, {digest}))[digest]
+
+
+def delete_unneeded(ctx: Context, repository: Repository, digests: Collection[str]) -> set[str]:
+    """Delete those of the images that are there and that no index of the repository names; return which."""
+    repositories.lock(ctx, repository)
+    there = sa.select(manifests.c.digest).where(
+        manifests.c.repository_id == repository.id, manifests.c.digest.in_(digests)
+    )
+    going = _unnamed(ctx, repository, set(ctx.tx.execute(there).scalars()))
+    removal.remove(ctx, repository, _with_referrers(ctx, repository, going))
+    return going
+
+
+def _with_referrers(ctx: Context, repository: Repository, digests: Collection[str]) -> set[str]:
+    """Return the images and what goes with them: all that refers to one of them, unless an index names it."""
+    going: set[str] = set()
+    waiting = set(digests)
+    while waiting:
+        going |= waiting
+        following = sa.select(manifests.c.digest).where(
+            manifests.c.repository_id == repository.id, manifests.c.subject.in_(waiting)
         )
-        going += [r for r in archive.referrers_of(ctx, repository, one) if not _parents(ctx, repository, r)]
-    return names
+        waiting = _unnamed(ctx, repository, set(ctx.tx.execute(following).scalars()) - going)
+    return going
+
+
+def _unnamed(ctx: Context, repository: Repository, digests: set[str]) -> set[str]:
+    """Return those of the images that no index of the repository names."""
+    named = sa.select(edges.c.child).where(
+        edges.c.repository_id == repository.id, edges.c.kind == "image", edges.c.child.in_(digests)
+    )
+    return digests - set(ctx.tx.execute(named).scalars())
 
 
 def untag(ctx: Context, repository: Repository, tag: Tag, *, keep_children: bool = False) -> Digest:

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from moorage.domain.errors import LayerInaccessible, LayerNotFound, LayerReferenced
 from moorage.domain.names import Digest
-from moorage.registry import archive, repositories
+from moorage.registry import archive, collection, repositories
 from moorage.registry.auth import token_claims
-from moorage.registry.tables import archivals, blobs, edges, repository_blobs
+from moorage.registry.tables import archivals, blobs, edges, loose_layers, repository_blobs
 from moorage.registry.tables import repositories as repositories_table
 
 if TYPE_CHECKING:
@@ -63,16 +63,28 @@ def get(ctx: Context, repository: Repository, digest: str) -> Layer:
     return layer
 
 
+def is_available(ctx: Context, repository: Repository, digest: str) -> bool:
+    """
+    Tell whether whoever pushes may count on a layer that is there.
+
+    Not on one that no image needs and whose time has nearly come: it may be
+    gone before the image comes. Uploaded once more, it begins to wait anew.
+    """
+    due_at = ctx.tx.execute(
+        sa.select(loose_layers.c.due_at).where(
+            loose_layers.c.repository_id == repository.id, loose_layers.c.digest == digest
+        )
+    ).scalar()
+    is_safe = due_at is None or due_at - ctx.now > collection.grace(ctx) / 2
+    return is_safe or _is_referenced(ctx, repository, digest)
+
+
 def unlink(ctx: Context, repository: Repository, layer: Layer) -> None:
     """Take a layer away from a repository; raise `LayerReferenced` while an image of it needs the layer."""
     repositories.lock(ctx, repository)
     if _is_referenced(ctx, repository, layer.digest):
         raise LayerReferenced(digest=layer.digest)
-    ctx.tx.execute(
-        sa.delete(repository_blobs).where(
-            repository_blobs.c.repository_id == repository.id, repository_blobs.c.digest == layer.digest
-        )
-    )
+    collection.unlink(ctx, repository.id, [layer.digest], ctx.now + collection.grace(ctx))
 
 
 _ANY_ARCHIVED = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -17,10 +17,10 @@ from moorage.domain.errors import (
     RepositoryNotFound,
 )
 from moorage.domain.names import RepositoryName, repository_arn
-from moorage.registry import paging, resource_tags
+from moorage.registry import collection, paging, resource_tags
 from moorage.registry.auth import Need, authorize
 from moorage.registry.registries import RULES, rules_of
-from moorage.registry.tables import manifests, registries, repositories, uploads
+from moorage.registry.tables import manifests, registries, repositories
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -223,10 +223,8 @@ def delete(ctx: Context, repository: Repository, *, force: bool) -> None:
     has_images = sa.select(manifests.c.digest).where(manifests.c.repository_id == repository.id).limit(1)
     if not force and ctx.tx.execute(has_images).first() is not None:
         raise RepositoryNotEmpty(name=repository.name, registry_id=repository.registry_id)
-    unfinished = sa.select(uploads.c.location).where(uploads.c.repository_id == repository.id)
-    blobs = ctx.registry.blobs
-    for location in ctx.tx.execute(unfinished).scalars().all():
-        ctx.after_commit.append(partial(blobs.delete, location))
+    collection.condemn_uploads(ctx, repository.id)
+    collection.loosen_blobs(ctx, repository.id, None, ctx.now + collection.grace(ctx))
     ctx.tx.execute(sa.delete(repositories).where(repositories.c.id == repository.id))
 
 

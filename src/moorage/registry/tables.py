@@ -398,3 +398,57 @@ jobs = sa.Table(
     sa.Index(None, "next_run_at"),
     comment="Work that no request waits for: when it is due, who has it, how far it is, what came of it.",
 )
+
+loose_layers = sa.Table(
+    "loose_layers",
+    metadata,
+    sa.Column("repository_id", sa.String(32), primary_key=True),
+    sa.Column("digest", sa.String(135), primary_key=True),
+    sa.Column("due_at", Instant, nullable=False),
+    sa.ForeignKeyConstraint(
+        ["repository_id", "digest"],
+        ["repository_blobs.repository_id", "repository_blobs.digest"],
+        ondelete="CASCADE",
+    ),
+    sa.Index(None, "due_at"),
+    comment="Layers of a repository that perhaps no image needs, and when that is looked at.",
+)
+
+loose_blobs = sa.Table(
+    "loose_blobs",
+    metadata,
+    sa.Column("digest", sa.String(135), sa.ForeignKey("blobs.digest", ondelete="CASCADE"), primary_key=True),
+    sa.Column("due_at", Instant, nullable=False),
+    sa.Index(None, "due_at"),
+    comment="Blobs that perhaps no repository has, and when that is looked at.",
+)
+
+condemned = sa.Table(
+    "condemned",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("location", sa.Text, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("due_at", Instant, nullable=False),
+    sa.Column("claimed_until", Instant, nullable=True),
+    sa.Index(None, "due_at"),
+    comment="Bytes that nothing refers to any more, to be deleted.",
+)
+
+deleted_images = sa.Table(
+    "deleted_images",
+    metadata,
+    _repository_id(),
+    sa.Column("digest", sa.String(135), primary_key=True),
+    sa.Column("media_type", sa.String(255), nullable=False),
+    sa.Column("subject", sa.String(135), nullable=True),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("pushed_at", Instant, nullable=False),
+    sa.Column("deleted_at", Instant, nullable=False),
+    sa.Column("deleted_by", sa.String(2048), nullable=False),
+    sa.Column("expires_at", Instant, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index(None, "expires_at"),
+    sa.Index(None, "repository_id", "subject"),
+    comment="Images that were deleted and can still be restored.",
+)

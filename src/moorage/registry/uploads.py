@@ -22,12 +22,13 @@ import sqlalchemy as sa
 from moorage.domain.errors import (
     InvalidLayer,
     InvalidLayerPart,
+    LayerNotFound,
     LimitExceeded,
     UploadBusy,
     UploadNotFound,
 )
 from moorage.domain.names import Digest, parse_upload_id
-from moorage.registry import layers, repositories
+from moorage.registry import collection, layers, repositories
 from moorage.registry.hashing import HashState
 from moorage.registry.storage import Busy, Missing, upload_of
 from moorage.registry.tables import blobs, repository_blobs, uploads
@@ -111,7 +112,7 @@ def cancel(ctx: Context, repository: Repository, upload_id: str) -> None:
     upload = find(ctx, repository, upload_id)
     ctx.tx.execute(sa.delete(uploads).where(uploads.c.id == upload.id))
     ctx.registry.hash_states.forget(upload.id)
-    ctx.after_commit.append(lambda: ctx.registry.blobs.delete(upload.location))
+    collection.condemn(ctx, upload.location, upload.offset)
 
 
 class Appender:
@@ -207,10 +208,10 @@ class Appender:
             repositories.lock(ctx, self._repository)
             self._take_upload(ctx)
             stored = _store_blob(ctx, digest, self.offset, location)
-            linked = _link(ctx, self._repository.id, digest)
+            linked = _link(ctx, self._repository, digest)
             if not stored:
                 # Somebody stored the same bytes before: theirs stay, ours go.
-                ctx.after_commit.append(lambda: ctx.registry.blobs.delete(location))
+                collection.condemn(ctx, location, self.offset)
         self._writer.keep()
         self._ctx.registry.hash_states.forget(self.upload.id)
         return Finished(digest, already_there=not linked)
@@ -301,17 +302,31 @@ def _with_part(upload: Upload, offset: int, location: str) -> Upload:
 
 
 def _store_blob(ctx: Context, digest: Digest, size: int, location: str) -> bool:
+    """Record where a blob's bytes are, or hold on to the blob that is there; tell whether these bytes are used."""
     row = {"digest": digest, "size": size, "location": location, "upload_id": upload_of(location)}
-    return insert_if_absent(ctx.tx, blobs, row | {"created_at": ctx.now})
+    row["created_at"] = ctx.now
+    while not insert_if_absent(ctx.tx, blobs, row):
+        if collection.hold(ctx, digest):
+            return False
+        # It was removed between the two: then it is ours to bring back.
+    return True
 
 
-def _link(ctx: Context, repository_id: str, digest: Digest) -> bool:
-    return insert_if_absent(
-        ctx.tx, repository_blobs, {"repository_id": repository_id, "digest": digest, "linked_at": ctx.now}
-    )
+def _link(ctx: Context, repository: Repository, digest: Digest) -> bool:
+    """
+    Let a repository see a layer; tell whether it could not count on it before.
+
+    Without an image that needs it, the layer will not stay for ever.
+    """
+    row = {"repository_id": repository.id, "digest": digest, "linked_at": ctx.now}
+    is_new = insert_if_absent(ctx.tx, repository_blobs, row) or not layers.is_available(ctx, repository, digest)
+    collection.loosen_link(ctx, repository.id, digest)
+    return is_new
 
 
 def mount(ctx: Context, repository: Repository, layer: layers.Layer) -> None:
-    """Let the repository see a layer that another one has: one row, no bytes."""
+    """Let the repository see a layer that another one has: no bytes move. Raises `LayerNotFound` if it is gone."""
     repositories.lock(ctx, repository)
-    _link(ctx, repository.id, layer.digest)
+    if not collection.hold(ctx, layer.digest):
+        raise LayerNotFound(digest=layer.digest, name=repository.name, registry_id=repository.registry_id)
+    _link(ctx, repository, layer.digest)

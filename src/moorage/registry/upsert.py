@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import sqlalchemy as sa
 
 
 def _insert(tx: sa.Connection, table: sa.Table) -> Any:
@@ -32,3 +31,17 @@ def insert_or_update(tx: sa.Connection, table: sa.Table, values: Mapping[str, An
     """Insert a row, or give the row of the same ``key`` the other values."""
     changed = {name: value for name, value in values.items() if name not in key}
     tx.execute(_insert(tx, table).values(values).on_conflict_do_update(index_elements=list(key), set_=changed))
+
+
+def insert_or_postpone(tx: sa.Connection, table: sa.Table, rows: sa.Select[Any]) -> None:
+    """
+    Insert the rows of a query (the table's key and ``due_at``), or where one is, let the later ``due_at`` stand.
+
+    The query must not name a key twice, and is best ordered by the key: two of these at once then wait for each
+    other instead of both for ever.
+    """
+    inserted = _insert(tx, table).from_select([column.name for column in rows.selected_columns], rows)
+    given, there = inserted.excluded.due_at, table.c.due_at
+    later = sa.case((given > there, given), else_=there)
+    key = [column.name for column in table.primary_key.columns]
+    tx.execute(inserted.on_conflict_do_update(index_elements=key, set_={"due_at": later}))

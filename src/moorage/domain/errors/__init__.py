@@ -23,6 +23,7 @@ from moorage.domain.errors.access import (
     Unauthenticated,
 )
 from moorage.domain.errors.content import (
+    DeletedImageNotFound,
     EmptyUpload,
     ImageAlreadyExists,
     ImageDigestDoesNotMatch,
@@ -79,6 +80,7 @@ __all__ = [
     "AccessDenied",
     "AccountInUse",
     "BodyTooLarge",
+    "DeletedImageNotFound",
     "EmptyUpload",
     "EntityAlreadyExists",
     "EntityInUse",

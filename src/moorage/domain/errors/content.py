@@ -135,6 +135,18 @@ class ImageStorageClassUpdateNotSupported(
     """The image has that storage class already, or goes with another image."""
 
 
+class DeletedImageNotFound(
+    Failure,
+    aws="ImageNotFoundException",
+    oci=(404, "MANIFEST_UNKNOWN"),
+    text=(
+        "There is no deleted image {digest} to restore in the repository with name '{name}' "
+        "in the registry with id '{registry_id}'"
+    ),
+):
+    """An image was never deleted, or too long ago."""
+
+
 class ImageAlreadyExists(
     Failure,
     aws="ImageAlreadyExistsException",

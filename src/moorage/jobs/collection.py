@@ -1,0 +1,111 @@
+"""``gc``: space comes back from what nothing needs any more, while everybody pushes and pulls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage import logs
+from moorage.domain.errors import StoreUnavailable
+from moorage.registry import collection, deleted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from moorage.jobs.work import Run
+    from moorage.registry.collection import Bytes
+    from moorage.registry.core import Registry
+
+_ROWS: Final = 200
+"""Rows in one transaction: short enough that a push does not wait for it."""
+_OBJECTS: Final = 1000
+"""Objects that are deleted together."""
+
+
+class Progress:
+    """What a run has done, told as it goes."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._facts = {"images": 0, "layers": 0, "blobs": 0, "objects": 0, "bytes": 0}
+
+    def add(self, **more: int) -> None:
+        """Count, and stop here if the run must."""
+        for name, count in more.items():
+            self._facts[name] += count
+        self._run.progress(self._facts["objects"], **self._facts)
+
+
+def collect(registry: Registry, now: datetime, run: Run) -> None:
+    """Forget deleted images, then unneeded layers, then blobs without a repository, then delete bytes."""
+    progress = Progress(run)
+    for purged in _purge(registry, now):
+        progress.add(images=purged)
+    for lost in _settle_layers(registry, now):
+        progress.add(layers=lost)
+    for gone in _settle_blobs(registry, now):
+        progress.add(blobs=gone)
+    for taken in _delete_bytes(registry, now):
+        progress.add(objects=len(taken), bytes=sum(one.size for one in taken))
+
+
+def _purge(registry: Registry, now: datetime) -> Iterator[int]:
+    purged = _ROWS
+    while purged == _ROWS:
+        with registry.write(registry.system()) as ctx:
+            purged = deleted.purge(ctx, now, _ROWS)
+        yield purged
+
+
+def _settle_layers(registry: Registry, now: datetime) -> Iterator[int]:
+    while True:
+        with registry.read(registry.system()) as ctx:
+            due = collection.due_layers(ctx, now, _ROWS)
+        if not due:
+            return
+        for of_repository in due:
+            with registry.write(registry.system()) as ctx:
+                lost = collection.settle_layers(ctx, of_repository, now)
+            yield lost
+
+
+def _settle_blobs(registry: Registry, now: datetime) -> Iterator[int]:
+    while True:
+        with registry.read(registry.system()) as ctx:
+            due = collection.due_blobs(ctx, now, _ROWS)
+        if not due:
+            return
+        with registry.write(registry.system()) as ctx:
+            gone = collection.settle_blobs(ctx, due)
+        yield gone
+
+
+def _delete_bytes(registry: Registry, now: datetime) -> Iterator[Sequence[Bytes]]:
+    while True:
+        with registry.write(registry.system()) as ctx:
+            claimed = collection.claim(ctx, now, _OBJECTS)
+        if not claimed:
+            return
+        taken = _deleted(registry, claimed)
+        with registry.write(registry.system()) as ctx:
+            collection.forget(ctx, taken)
+        yield taken
+
+
+def _deleted(registry: Registry, claimed: Sequence[Bytes]) -> Sequence[Bytes]:
+    """Delete bytes, all at once or else one by one; return those that are gone."""
+    try:
+        registry.blobs.delete_many([one.location for one in claimed])
+    except (OSError, StoreUnavailable):
+        return [one for one in claimed if _is_deleted(registry, one)]
+    return claimed
+
+
+def _is_deleted(registry: Registry, one: Bytes) -> bool:
+    try:
+        registry.blobs.delete(one.location)
+    except (OSError, StoreUnavailable):
+        # It stays condemned, and is tried again when the claim has ended.
+        logs.exception("bytes_not_deleted", location=one.location)
+        return False
+    return True

@@ -1,0 +1,256 @@
+"""
+What nothing needs any more: noted when that comes about, looked at again after a while, then taken away.
+
+Nobody ever walks over the store. Three queues, each filled in the transaction
+that makes its rows true:
+
+* loose layers: a layer is new in a repository, or an image that needed it has
+  gone. When its time has come and no image of the repository needs it, the
+  repository loses it;
+* loose blobs: a repository has lost a layer. When no repository has it, the
+  blob's row goes, and its bytes are condemned;
+* condemned bytes: no row refers to them, so that nobody can be given them any
+  more. They are deleted in batches.
+
+Each look is taken under the lock that a push takes too (the repository's, then
+the blob's), so a push that needs what is loose finds it or uploads it again,
+and never ends up with an image that lacks a layer.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from moorage.registry.tables import (
+    Instant,
+    blobs,
+    condemned,
+    edges,
+    loose_blobs,
+    loose_layers,
+    repositories,
+    repository_blobs,
+    uploads,
+)
+from moorage.registry.upsert import insert_or_postpone
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from datetime import datetime
+
+    from moorage.registry.core import Context
+
+READERS: Final = timedelta(hours=1)
+"""Bytes outlive their row by this much at most, for downloads that have begun."""
+CLAIM: Final = timedelta(minutes=10)
+"""For so long nobody else deletes what somebody has set out to delete."""
+
+
+def grace(ctx: Context) -> timedelta:
+    """Return how long a layer may wait for the image that needs it."""
+    return timedelta(minutes=ctx.settings.gc_grace_minutes)
+
+
+def _at(when: datetime) -> sa.BindParameter[datetime]:
+    return sa.literal(when, type_=Instant)
+
+
+# --- Noted, in the transaction that makes it true --------------------------------
+
+
+def loosen_link(ctx: Context, repository_id: str, digest: str) -> None:
+    """Note that a layer has come to a repository, or is wanted there again, before the image that needs it."""
+    row = sa.select(sa.literal(repository_id).label("repository_id"), sa.literal(digest).label("digest"))
+    # SQLite reads ON CONFLICT behind a query only if that has a WHERE.
+    due = row.add_columns(_at(ctx.now + grace(ctx)).label("due_at")).where(sa.true())
+    insert_or_postpone(ctx.tx, loose_layers, due)
+
+
+def loosen_layers(ctx: Context, repository_id: str, images: Collection[str], due_at: datetime) -> None:
+    """Note that images of a repository are going, and look at their layers at ``due_at``."""
+    here = sa.and_(
+        repository_blobs.c.repository_id == edges.c.repository_id, repository_blobs.c.digest == edges.c.child
+    )
+    layers = (
+        sa.select(edges.c.repository_id, edges.c.child.label("digest"), _at(due_at).label("due_at"))
+        .distinct()
+        .join_from(edges, repository_blobs, here)
+        .where(edges.c.repository_id == repository_id, edges.c.kind == "layer", edges.c.parent.in_(images))
+        .order_by(edges.c.child)
+    )
+    insert_or_postpone(ctx.tx, loose_layers, layers)
+
+
+def loosen_blobs(ctx: Context, repository_id: str, digests: Collection[str] | None, due_at: datetime) -> None:
+    """Note that a repository is losing layers (all, with None), and look at the blobs at ``due_at``."""
+    lost = sa.select(repository_blobs.c.digest, _at(due_at).label("due_at")).where(
+        repository_blobs.c.repository_id == repository_id
+    )
+    if digests is not None:
+        lost = lost.where(repository_blobs.c.digest.in_(digests))
+    insert_or_postpone(ctx.tx, loose_blobs, lost.order_by(repository_blobs.c.digest))
+
+
+def condemn(ctx: Context, location: str, size: int, *, delay: timedelta = timedelta()) -> None:
+    """Note that no row will refer to these bytes when the transaction has ended; they go after ``delay``."""
+    _condemn(ctx, [Bytes("", location, size)], ctx.now + delay)
+
+
+def _condemn(ctx: Context, gone: Iterable[Bytes], due_at: datetime) -> None:
+    rows = [{"id": ctx.registry.new_id(), "location": one.location, "size": one.size, "due_at": due_at} for one in gone]
+    if rows:
+        ctx.tx.execute(sa.insert(condemned), rows)
+
+
+def condemn_uploads(ctx: Context, repository_id: str) -> None:
+    """Note that all uploads to a repository are going."""
+    lost = sa.select(sa.literal(""), uploads.c.location, uploads.c.offset).where(
+        uploads.c.repository_id == repository_id
+    )
+    _condemn(ctx, [Bytes(*row) for row in ctx.tx.execute(lost)], ctx.now)
+
+
+# --- Looked at again ---------------------------------------------------------------
+
+
+class DueLayers(NamedTuple):
+    """Loose layers of one repository whose time has come."""
+
+    repository_id: str
+    digests: list[str]
+
+
+def due_layers(ctx: Context, now: datetime, limit: int) -> list[DueLayers]:
+    """Return loose layers whose time has come, the longest due first, by repository."""
+    rows = ctx.tx.execute(
+        sa.select(loose_layers.c.repository_id, loose_layers.c.digest)
+        .where(loose_layers.c.due_at <= now)
+        .order_by(loose_layers.c.due_at)
+        .limit(limit)
+    )
+    by_repository: dict[str, list[str]] = {}
+    for repository_id, digest in rows:
+        by_repository.setdefault(repository_id, []).append(digest)
+    return [DueLayers(*item) for item in by_repository.items()]
+
+
+def settle_layers(ctx: Context, due: DueLayers, now: datetime) -> int:
+    """Take from a repository those of the layers that none of its images needs; return how many."""
+    locked = sa.select(repositories.c.id).where(repositories.c.id == due.repository_id).with_for_update()
+    if ctx.tx.execute(locked).first() is None:
+        return 0
+    mine = sa.and_(loose_layers.c.repository_id == due.repository_id, loose_layers.c.digest.in_(due.digests))
+    still = sa.select(loose_layers.c.digest).where(mine, loose_layers.c.due_at <= now)
+    loose = set(ctx.tx.execute(still).scalars())
+    needing = sa.select(edges.c.child).where(
+        edges.c.repository_id == due.repository_id, edges.c.child.in_(loose), edges.c.kind == "layer"
+    )
+    lost = loose - set(ctx.tx.execute(needing.distinct()).scalars())
+    ctx.tx.execute(
+        sa.delete(loose_layers).where(
+            loose_layers.c.repository_id == due.repository_id, loose_layers.c.digest.in_(loose - lost)
+        )
+    )
+    unlink(ctx, due.repository_id, lost, now)
+    return len(lost)
+
+
+def unlink(ctx: Context, repository_id: str, digests: Collection[str], due_at: datetime) -> None:
+    """Take layers away from a repository, and look at the blobs at ``due_at``. The caller has its lock."""
+    loosen_blobs(ctx, repository_id, digests, due_at)
+    ctx.tx.execute(
+        sa.delete(repository_blobs).where(
+            repository_blobs.c.repository_id == repository_id, repository_blobs.c.digest.in_(digests)
+        )
+    )
+
+
+def due_blobs(ctx: Context, now: datetime, limit: int) -> list[str]:
+    """Return loose blobs whose time has come, the longest due first."""
+    rows = sa.select(loose_blobs.c.digest).where(loose_blobs.c.due_at <= now).order_by(loose_blobs.c.due_at)
+    return list(ctx.tx.execute(rows.limit(limit)).scalars())
+
+
+def settle_blobs(ctx: Context, digests: Sequence[str]) -> int:
+    """Remove those of the blobs that no repository has, condemning their bytes; return how many."""
+    rows = ctx.tx.execute(
+        # In order, so that two that lock many of them cannot wait for each other.
+        sa.select(blobs.c.digest, blobs.c.location, blobs.c.size)
+        .where(blobs.c.digest.in_(digests))
+        .order_by(blobs.c.digest)
+        .with_for_update()
+    ).all()
+    # A link that came before the lock is seen here; one that comes later finds no blob.
+    linked = sa.select(repository_blobs.c.digest).where(repository_blobs.c.digest.in_(digests)).distinct()
+    kept = set(ctx.tx.execute(linked).scalars())
+    ctx.tx.execute(sa.delete(loose_blobs).where(loose_blobs.c.digest.in_(digests)))
+    gone = [row for row in rows if row.digest not in kept]
+    if gone:
+        ctx.tx.execute(sa.delete(blobs).where(blobs.c.digest.in_([row.digest for row in gone])))
+        _condemn(ctx, [Bytes("", row.location, row.size) for row in gone], ctx.now + min(READERS, grace(ctx)))
+    return len(gone)
+
+
+def hold(ctx: Context, digest: str) -> bool:
+    """Keep a blob from being removed until the transaction ends; tell whether it is there."""
+    locked = sa.select(blobs.c.digest).where(blobs.c.digest == digest).with_for_update(read=True, key_share=True)
+    return ctx.tx.execute(locked).first() is not None
+
+
+# --- Taken away ----------------------------------------------------------------------
+
+
+class Bytes(NamedTuple):
+    """Condemned bytes."""
+
+    id: str
+    location: str
+    size: int
+
+
+def claim(ctx: Context, now: datetime, limit: int) -> list[Bytes]:
+    """Return bytes to delete, which nobody else is given for a while."""
+    free = sa.and_(
+        condemned.c.due_at <= now, sa.or_(condemned.c.claimed_until.is_(None), condemned.c.claimed_until <= now)
+    )
+    some = sa.select(condemned.c.id).where(free).order_by(condemned.c.due_at).limit(limit)
+    rows = ctx.tx.execute(
+        sa.update(condemned)
+        # Said twice: two that choose the same rows at once must not both get them.
+        .where(condemned.c.id.in_(some), free)
+        .values(claimed_until=now + CLAIM)
+        .returning(condemned.c.id, condemned.c.location, condemned.c.size)
+    )
+    return [Bytes(*row) for row in rows]
+
+
+def forget(ctx: Context, deleted: Collection[Bytes]) -> None:
+    """Note that bytes have been deleted."""
+    ctx.tx.execute(sa.delete(condemned).where(condemned.c.id.in_([one.id for one in deleted])))
+
+
+# --- Told -----------------------------------------------------------------------------
+
+
+def status(ctx: Context) -> dict[str, Any]:
+    """Return how much waits in each queue."""
+
+    def count(table: sa.Table, *more: Any) -> Any:
+        now = sa.func.sum(sa.case((table.c.due_at <= ctx.now, 1), else_=0))
+        return ctx.tx.execute(sa.select(sa.func.count(), sa.func.coalesce(now, 0), *more).select_from(table)).one()
+
+    layers, layers_due = count(loose_layers)
+    found, blobs_due = count(loose_blobs)
+    total, total_due, size = count(condemned, sa.func.coalesce(sa.func.sum(condemned.c.size), 0))
+    return {
+        "looseLayers": layers,
+        "looseLayersDue": int(layers_due),
+        "looseBlobs": found,
+        "looseBlobsDue": int(blobs_due),
+        "condemned": total,
+        "condemnedDue": int(total_due),
+        "condemnedBytes": int(size),
+    }

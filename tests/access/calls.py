@@ -208,6 +208,12 @@ OPERATIONS: Final = (
     ),
     on_this("BatchDeleteImage", "batch_delete_image", lambda *_: {"imageIds": [{"imageTag": "v1"}]}),
     on_this("BatchGetImage", "batch_get_image", lambda *_: {"imageIds": [{"imageTag": "v1"}]}),
+    operation(
+        "BatchGetRepositoryScanningConfiguration",
+        "batch_get_repository_scanning_configuration",
+        lambda _, stage: {"repositoryNames": [stage.name]},
+        own_registry=True,
+    ),
     on_this("CompleteLayerUpload", "complete_layer_upload", _whole),
     on_this("CreateRepository", "create_repository", creates=True),
     on_this(
@@ -225,6 +231,7 @@ OPERATIONS: Final = (
     of_registry("DeleteRepositoryCreationTemplate", "delete_repository_creation_template", _with_template),
     on_this("DeleteRepositoryPolicy", "delete_repository_policy", _policed),
     on_this("DescribeImages", "describe_images"),
+    of_registry("DescribeRegistry", "describe_registry", lambda *_: {}),
     operation("DescribeRepositories", "describe_repositories", lambda *_: {}, on=EVERY),
     operation(
         "DescribeRepositories",
@@ -249,6 +256,7 @@ OPERATIONS: Final = (
     on_this("GetLifecyclePolicy", "get_lifecycle_policy", _with_lifecycle),
     on_this("GetLifecyclePolicyPreview", "get_lifecycle_policy_preview", _with_preview),
     of_registry("GetRegistryPolicy", "get_registry_policy", _with_registry_policy),
+    of_registry("GetRegistryScanningConfiguration", "get_registry_scanning_configuration", lambda *_: {}),
     on_this("GetRepositoryPolicy", "get_repository_policy", _policed),
     on_this("InitiateLayerUpload", "initiate_layer_upload"),
     on_this(
@@ -261,9 +269,15 @@ OPERATIONS: Final = (
     operation("ListTagsForResource", "list_tags_for_resource", lambda _, stage: {"resourceArn": stage.arn}),
     of_registry("PutAccountSetting", "put_account_setting", lambda *_: {"name": "BLOB_MOUNTING", "value": "ENABLED"}),
     on_this("PutImage", "put_image", _again),
+    on_this(
+        "PutImageScanningConfiguration",
+        "put_image_scanning_configuration",
+        lambda *_: {"imageScanningConfiguration": {"scanOnPush": True}},
+    ),
     on_this("PutImageTagMutability", "put_image_tag_mutability", lambda *_: {"imageTagMutability": "IMMUTABLE"}),
     on_this("PutLifecyclePolicy", "put_lifecycle_policy", lambda *_: {"lifecyclePolicyText": LIFECYCLE}),
     of_registry("PutRegistryPolicy", "put_registry_policy", lambda *_: {"policyText": REGISTRY_POLICY}),
+    of_registry("PutRegistryScanningConfiguration", "put_registry_scanning_configuration", lambda *_: {}),
     on_this("SetRepositoryPolicy", "set_repository_policy", lambda *_: {"policyText": OPEN_POLICY, "force": True}),
     on_this("StartLifecyclePolicyPreview", "start_lifecycle_policy_preview", _with_lifecycle),
     operation("TagResource", "tag_resource", lambda _, stage: {"resourceArn": stage.arn, "tags": TAG}),

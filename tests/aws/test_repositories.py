@@ -301,18 +301,11 @@ def test_a_key_needs_its_encryption(empty: Any) -> None:
     assert names(empty) == []
 
 
-def test_scanning_that_is_not_there_is_refused(empty: Any) -> None:
-    """Scanning on push is refused with an error of the operation's own; asking for none is fine."""
-    message = refusal(
-        empty,
-        "InvalidParameterException",
-        "create_repository",
-        repositoryName="ab",
-        imageScanningConfiguration={"scanOnPush": True},
-    )
-    assert "scanOnPush must be false" in message
-    empty.create_repository(repositoryName="ab", imageScanningConfiguration={"scanOnPush": False})
-    assert names(empty) == ["ab"]
+def test_scanning_on_push_is_kept(empty: Any) -> None:
+    """Whether images are to be scanned on push is shown as it was asked for."""
+    for name, wanted in (("on", True), ("off", False)):
+        made = empty.create_repository(repositoryName=name, imageScanningConfiguration={"scanOnPush": wanted})
+        assert made["repository"]["imageScanningConfiguration"] == {"scanOnPush": wanted}
 
 
 # --- Described -------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 
 from moorage.aws import model
 from moorage.aws.table import OPERATIONS
+from moorage.operations import LATER
 from tests.aws.wire import CONTENT_TYPE, TARGET, QuerySigner, Request, Sender
 from tests.servers import REGION
 
@@ -93,9 +94,9 @@ def test_a_missing_target_is_refused(sender: Sender) -> None:
 
 @pytest.mark.parametrize("operation", sorted(model.load().keys() - OPERATIONS.keys()))
 def test_what_is_not_offered_yet_says_so(sender: Sender, operation: str) -> None:
-    """An operation that ECR has and this version has not is refused by its name."""
+    """An operation that ECR has and this version has not is refused by its name, with the reason."""
     message = sender.send(operation).refused("UnknownOperationException")
-    assert message == f"{operation} is not available in this version of Moorage"
+    assert message == f"{operation} is not available in this version of Moorage: {LATER[operation]}"
 
 
 # --- Bodies ----------------------------------------------------------------------

@@ -20,7 +20,7 @@ from moorage.aws import model, sigv4, sts
 from moorage.aws.request import AwsRequest
 from moorage.aws.table import OPERATIONS
 from moorage.domain.errors import BodyTooLarge, Failure, UnknownOperation
-from moorage.operations import invoke
+from moorage.operations import LATER, invoke
 from moorage.registry import audit
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ def run(registry: Registry, request: AwsRequest) -> dict[str, Any]:
 def _run(registry: Registry, request: AwsRequest, shape: model.Operation) -> dict[str, Any]:
     operation, entry = OPERATIONS.get(shape.name), request.entry
     if operation is None:
-        raise UnknownOperation(reason=f"{shape.name} is not available in this version of Moorage")
+        why = LATER[shape.name]
+        raise UnknownOperation(reason=f"{shape.name} is not available in this version of Moorage: {why}")
 
     def arguments() -> dict[str, Any]:
         if request.claim is not None and request.claim.presigned:

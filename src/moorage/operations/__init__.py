@@ -9,6 +9,7 @@ The console and commands call the same functions through `invoke`.
 from __future__ import annotations
 
 from moorage.operations.account_settings import get_account_setting, put_account_setting
+from moorage.operations.coverage import LATER, NOTES
 from moorage.operations.framework import Mode, Operation, invoke
 from moorage.operations.images import (
     batch_delete_image,
@@ -41,12 +42,19 @@ from moorage.operations.policies import (
     set_repository_policy,
 )
 from moorage.operations.referrers import list_image_referrers
+from moorage.operations.registry import describe_registry
 from moorage.operations.repositories import (
     create_repository,
     delete_repository,
     describe_repositories,
     get_authorization_token,
     put_image_tag_mutability,
+)
+from moorage.operations.scanning import (
+    batch_get_repository_scanning_configuration,
+    get_registry_scanning_configuration,
+    put_image_scanning_configuration,
+    put_registry_scanning_configuration,
 )
 from moorage.operations.tagging import list_tags_for_resource, tag_resource, untag_resource
 from moorage.operations.templates import (
@@ -60,6 +68,7 @@ OPERATIONS: tuple[Operation, ...] = (
     batch_check_layer_availability,
     batch_delete_image,
     batch_get_image,
+    batch_get_repository_scanning_configuration,
     complete_layer_upload,
     create_repository,
     create_repository_creation_template,
@@ -69,14 +78,16 @@ OPERATIONS: tuple[Operation, ...] = (
     delete_repository_creation_template,
     delete_repository_policy,
     describe_images,
+    describe_registry,
     describe_repositories,
-    get_account_setting,
     describe_repository_creation_templates,
+    get_account_setting,
     get_authorization_token,
     get_download_url_for_layer,
     get_lifecycle_policy,
     get_lifecycle_policy_preview,
     get_registry_policy,
+    get_registry_scanning_configuration,
     get_repository_policy,
     initiate_layer_upload,
     list_image_referrers,
@@ -84,9 +95,11 @@ OPERATIONS: tuple[Operation, ...] = (
     list_tags_for_resource,
     put_account_setting,
     put_image,
+    put_image_scanning_configuration,
     put_image_tag_mutability,
     put_lifecycle_policy,
     put_registry_policy,
+    put_registry_scanning_configuration,
     set_repository_policy,
     start_lifecycle_policy_preview,
     tag_resource,
@@ -97,4 +110,4 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 """Everything that Moorage can be asked at the AWS door."""
 
-__all__ = ["OPERATIONS", "Mode", "Operation", "invoke"]
+__all__ = ["LATER", "NOTES", "OPERATIONS", "Mode", "Operation", "invoke"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from moorage.domain.errors import InvalidParameter, KmsFailure
+from moorage.domain.errors import KmsFailure
 from moorage.domain.names import RepositoryName, repository_arn
 from moorage.operations.framework import Mode, on_registry, on_repository
 from moorage.registry import encryption, repositories
@@ -28,7 +28,7 @@ def shape(ctx: Context, repository: Repository) -> dict[str, Any]:
         "repositoryUri": f"{host}/{repository.name}",
         "createdAt": repository.created_at,
         **mutability(repository),
-        "imageScanningConfiguration": {"scanOnPush": False},
+        "imageScanningConfiguration": {"scanOnPush": repository.scan_on_push},
         "encryptionConfiguration": {"encryptionType": "AES256"},
     }
 
@@ -52,15 +52,13 @@ def create_repository(
 ) -> dict[str, Any]:
     """Create an empty repository (CreateRepository)."""
     encryption.check(encryption_configuration or {}, KmsFailure)
-    if (image_scanning_configuration or {}).get("scanOnPush"):
-        problem = "Image scanning is not available in this registry: scanOnPush must be false"
-        raise InvalidParameter("imageScanningConfiguration", problem)
     created = repositories.create(
         ctx,
         RepositoryName.parse(repository_name),
         tag_mutability=image_tag_mutability,
         mutability_filters=[item["filter"] for item in image_tag_mutability_exclusion_filters or []],
         tags=tags or [],
+        scan_on_push=(image_scanning_configuration or {}).get("scanOnPush", False),
     )
     return {"repository": shape(ctx, created)}
 
@@ -76,10 +74,11 @@ def put_image_tag_mutability(
     """Say which tags may move from now on; those that stand are left as they are (PutImageTagMutability)."""
     filters = [item["filter"] for item in image_tag_mutability_exclusion_filters or []]
     changed = repositories.set_mutability(ctx, repository, image_tag_mutability, filters)
-    return _named(changed) | mutability(changed)
+    return named(changed) | mutability(changed)
 
 
-def _named(repository: Repository) -> dict[str, Any]:
+def named(repository: Repository) -> dict[str, Any]:
+    """Return the members that say which repository an answer is about."""
     return {"registryId": repository.registry_id, "repositoryName": repository.name}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from moorage.domain import policies
+from moorage.domain import policies, scanning
 from moorage.registry.tables import registries
 from moorage.registry.upsert import insert_or_update
 
@@ -72,4 +72,17 @@ def blob_mounting(ctx: Context) -> bool:
 def put(ctx: Context, **values: str | None) -> None:
     """Set columns of the addressed registry; the others stay as they are."""
     key = {"account_id": ctx.registry_id, "region": ctx.region}
+    insert_or_update(ctx.tx, registries, key | values, key=list(key))
+
+
+def scanning_of(ctx: Context) -> scanning.Configuration:
+    """Return what of the addressed registry is to be scanned."""
+    row = _row(ctx)
+    return scanning.Configuration() if row is None else scanning.read(row.scan_type, row.scan_rules)
+
+
+def set_scanning(ctx: Context, configuration: scanning.Configuration) -> None:
+    """Say what of the addressed registry is to be scanned."""
+    key = {"account_id": ctx.registry_id, "region": ctx.region}
+    values = {"scan_type": configuration.kind, "scan_rules": scanning.written(configuration)}
     insert_or_update(ctx.tx, registries, key | values, key=list(key))

@@ -46,6 +46,8 @@ class Repository:
     mutability_filters: tuple[str, ...]
     tags: Mapping[str, str]
     policy_text: str | None
+    scan_on_push: bool
+    """Whether images are to be scanned when they are pushed, unless the registry has rules of its own."""
     rules: Rules | None = None
     """The rules of its registry, where they were read with it."""
 
@@ -73,6 +75,7 @@ _COLUMNS = (
     repositories.c.mutability_filters,
     repositories.c.resource_tags,
     repositories.c.policy,
+    repositories.c.scan_on_push,
 )
 _OF_REGISTRY = sa.and_(
     repositories.c.account_id == sa.bindparam("account"), repositories.c.region == sa.bindparam("in_region")
@@ -112,6 +115,7 @@ def _of_row(ctx: Context, row: Any, rules: Rules | None = None) -> Repository:
         mutability_filters=tuple(row.mutability_filters),
         tags=row.resource_tags,
         policy_text=row.policy,
+        scan_on_push=row.scan_on_push,
         rules=rules,
     )
 
@@ -165,6 +169,7 @@ def create(
     mutability_filters: Sequence[str] = (),
     tags: Sequence[Mapping[str, str]] = (),
     policy_text: str | None = None,
+    scan_on_push: bool = False,
 ) -> Repository:
     """Create a repository; raise `RepositoryAlreadyExists` if the name is taken. The caller has authorised it."""
     checked = resource_tags.check(tags)
@@ -182,6 +187,7 @@ def create(
         "mutability_filters": list(mutability_filters),
         "resource_tags": checked,
         "policy": policy_text,
+        "scan_on_push": scan_on_push,
     }
     try:
         with ctx.tx.begin_nested():
@@ -239,6 +245,12 @@ def set_mutability(ctx: Context, repository: Repository, tag_mutability: str, fi
     check_mutability(tag_mutability, filters)
     lock(ctx, repository)
     return _update(ctx, repository, tag_mutability=tag_mutability, mutability_filters=list(filters))
+
+
+def set_scanning(ctx: Context, repository: Repository, *, on_push: bool) -> Repository:
+    """Say whether images are to be scanned when they are pushed."""
+    lock(ctx, repository)
+    return _update(ctx, repository, scan_on_push=on_push)
 
 
 def set_tags(ctx: Context, repository: Repository, tags: Sequence[Mapping[str, str]]) -> None:

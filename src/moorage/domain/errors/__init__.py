@@ -67,6 +67,7 @@ from moorage.domain.errors.outages import (
 from moorage.domain.errors.requests import (
     BodyTooLarge,
     InvalidParameter,
+    InvalidScanningConfiguration,
     InvalidTagParameter,
     Malformed,
     ManifestTooLarge,
@@ -99,6 +100,7 @@ __all__ = [
     "InvalidLayer",
     "InvalidLayerPart",
     "InvalidParameter",
+    "InvalidScanningConfiguration",
     "InvalidSignature",
     "InvalidTagParameter",
     "KmsFailure",

@@ -45,6 +45,10 @@ class TooManyTags(
     """More resource tags than a repository may carry."""
 
 
+class InvalidScanningConfiguration(Failure, aws="InvalidParameterException", oci=(400, "UNSUPPORTED"), text="{reason}"):
+    """Rules of scanning that contradict each other or their type; ECR names no member."""
+
+
 class Malformed(Failure, aws="SerializationException", oci=(400, "UNSUPPORTED"), text="{reason}"):
     """The body is not what its protocol says: not JSON, or a member of the wrong JSON type."""
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from moorage.cli.explain import explain
 from moorage.cli.managing import Commands
 from moorage.cli.opened import reading, writing
 from moorage.cli.output import say, show
@@ -43,3 +44,6 @@ def delete(name: Name) -> None:
     with writing() as ctx:
         identities.delete(ctx, "policy", EntityName.parse(name))
     say(f"policy {name} deleted", {"name": name})
+
+
+app.command()(explain)

@@ -26,7 +26,7 @@ from moorage.registry.tables import policies as policies_table
 from moorage.registry.upsert import insert_if_absent, insert_or_update
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from moorage.domain.names import EntityName
@@ -55,6 +55,11 @@ def root_principal(account: str) -> policies.Principal:
 def user_arn(account: str, name: str) -> str:
     """Return the ARN of a user."""
     return f"arn:aws:iam::{account}:user/{name}"
+
+
+def user_principal(account: str, name: str, user_id: str, tags: Mapping[str, str]) -> policies.Principal:
+    """Return a user, as policies see it."""
+    return policies.Principal(arn=user_arn(account, name), account=account, user_id=user_id, name=name, tags=tags)
 
 
 # --- The caller behind a key ---------------------------------------------------------
@@ -94,13 +99,7 @@ def holder(tx: sa.Connection, access_key_id: str, now: datetime) -> KeyHolder | 
         return None
     if row.user_name is None:
         return KeyHolder(root_principal(row.account_id), row.secret)
-    principal = policies.Principal(
-        arn=user_arn(row.account_id, row.user_name),
-        account=row.account_id,
-        user_id=row.user_id,
-        name=row.user_name,
-        tags=row.tags,
-    )
+    principal = user_principal(row.account_id, row.user_name, row.user_id, row.tags)
     return KeyHolder(principal, row.secret, boundaries.compiled(row.boundary, row.boundary_document))
 
 

@@ -43,6 +43,8 @@ class Finding(NamedTuple):
     placed: Placed
     denies: Statement | None
     allows: Statement | None
+    reach: Reach
+    """How closely the Allow means the caller."""
 
 
 _BY_ROOT: Final = Grant(ROOT)
@@ -72,7 +74,8 @@ class Case:
         for placed in (*self.resource, *self.identity, *self.limits):
             denies = next((one for one in placed.policy.denies if one.reach(self.question)), None)
             granted = _granted(placed, self.question)
-            yield Finding(placed, denies, granted.cause.statement if granted else None)
+            allows, reach = (granted.cause.statement, granted.reach) if granted else (None, Reach.NONE)
+            yield Finding(placed, denies, allows, reach)
 
     def outsider(self) -> Decision:
         """Decide for a service or a web identity: no account's policies speak for it but the resource's."""

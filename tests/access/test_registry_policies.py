@@ -431,6 +431,10 @@ def test_principals_must_be_there(place: Place, user: str, stranger: str) -> Non
             with pytest.raises(ClientError) as caught:
                 place.root.set_repository_policy(repositoryName="app", policyText=document(statement))
             assert caught.value.response["Error"]["Message"] == NOT_FOUND
+            with pytest.raises(ClientError, match=r"at 'repositoryPolicy' .*: 'Principal not found'"):
+                place.root.create_repository_creation_template(
+                    prefix="x", appliedFor=["CREATE_ON_PUSH"], repositoryPolicy=document(statement)
+                )
 
 
 def test_without_credentials_everybody_is_there(tmp_path: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,8 +11,9 @@ import sqlalchemy as sa
 
 from moorage.domain.errors import RepositoryNotFound
 from moorage.domain.names import RepositoryName
-from moorage.domain.policies import Kind, only_about, parse
-from moorage.registry import entrance, registries
+from moorage.domain.policies import Kind, Principal, only_about, parse
+from moorage.registry import boundaries, entrance, registries
+from moorage.registry.auth import Identity, Need, judge
 from moorage.registry.registries import NARROW_ACTIONS, Rules
 from tests.registry.kit import ACCOUNT
 
@@ -92,3 +94,17 @@ def test_a_repository_that_is_not_there_is_under_the_policy_too(bench: Bench) ->
         registries.put(ctx, policy=text(Action="ecr:*"))
     with bench.registry.read(bench.root) as ctx, pytest.raises(RepositoryNotFound):
         entrance.enter(ctx, "ecr:BatchGetImage", RepositoryName.parse("missing"))
+
+
+def test_a_boundary_that_is_gone_allows_nothing(bench: Bench) -> None:
+    """A user whose boundary has no document any more may do nothing: a limit that cannot be read is not none."""
+    assert boundaries.compiled(None, None) is None
+    gone = boundaries.compiled("gone", None)
+    assert gone is not None
+    allowed = parse('{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}', Kind.IDENTITY)
+    with bench.registry.read(bench.root) as ctx:
+        person = Principal(f"arn:aws:iam::{ACCOUNT}:user/x", ACCOUNT, "AIDAX", name="x")
+        identity = Identity(person, "", ACCOUNT, ctx.region, policies=(allowed,))
+        need = Need("ecr:DescribeRepositories", "*")
+        assert judge(replace(ctx, identity=identity), need).allowed
+        assert not judge(replace(ctx, identity=replace(identity, boundary=gone)), need).allowed

@@ -20,27 +20,18 @@ def set_repository_policy(
     ctx: Context, repository: Repository, *, policy_text: str, force: bool = False
 ) -> dict[str, Any]:
     """Set the policy of a repository; it takes effect at once (SetRepositoryPolicy)."""
-    policy = _checked(ctx, policy_text, policies.Kind.REPOSITORY)
+    policy = known.policy(ctx, policy_text, policies.Kind.REPOSITORY, "PolicyText")
     if not force:
         _refuse_lock_out(ctx, repository, policy)
     repositories.set_policy(ctx, repository, policy_text)
     return _shape(repository, policy_text)
 
 
-def _checked(ctx: Context, text: str, kind: policies.Kind) -> policies.Policy:
-    """Return a policy of a resource, compiled; refuse one that is malformed, or that names who is not there."""
-    try:
-        policy = policies.parse(text, kind)
-    except policies.PolicyError:
-        raise InvalidParameter("PolicyText", f"Invalid {kind.value} provided") from None
-    if not all(known.principal(ctx, named) for named in policies.principals(policy)):
-        raise InvalidParameter("PolicyText", "Principal not found")
-    return policy
-
-
 def _refuse_lock_out(ctx: Context, repository: Repository, policy: policies.Policy) -> None:
     """Refuse a policy under which the caller could not set another one."""
-    if not allows(ctx, Need("ecr:SetRepositoryPolicy", repository.arn, policy, repository.tags)):
+    if not allows(
+        ctx, Need("ecr:SetRepositoryPolicy", repository.arn, policy, repository.tags, rules=repository.rules)
+    ):
         raise InvalidParameter(
             "PolicyText",
             "The policy would prevent you from setting another policy in the future. Use force to set it.",
@@ -74,7 +65,7 @@ def _shape(repository: Repository, text: str) -> dict[str, Any]:
 @on_registry("ecr:PutRegistryPolicy", registry_wide("ecr:PutRegistryPolicy"), Mode.WRITE)
 def put_registry_policy(ctx: Context, *, policy_text: str) -> dict[str, Any]:
     """Set the policy of the registry, for all its repositories, those to come too (PutRegistryPolicy)."""
-    policy = _checked(ctx, policy_text, policies.Kind.REGISTRY)
+    policy = known.policy(ctx, policy_text, policies.Kind.REGISTRY, "PolicyText")
     narrow = registries.rules(ctx).scope == registries.NARROW
     if narrow and not policies.only_about(policy, registries.NARROW_ACTIONS):
         raise InvalidParameter("PolicyText", "Invalid registry policy provided")

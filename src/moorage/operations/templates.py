@@ -9,7 +9,7 @@ from moorage.domain import policies
 from moorage.domain.errors import InvalidParameter, InvalidTagParameter, NotSupported, TooManyTags
 from moorage.operations.framework import Mode, on_registry
 from moorage.operations.repositories import wildcards
-from moorage.registry import encryption, lifecycle, repositories, templates
+from moorage.registry import encryption, known, lifecycle, repositories, templates
 from moorage.registry.auth import Need
 from moorage.registry.paging import MAX_PAGE
 from moorage.registry.resource_tags import check as check_tags
@@ -43,6 +43,7 @@ def create_repository_creation_template(
     """Add the template of a prefix, or of ROOT (CreateRepositoryCreationTemplate)."""
     empty = templates.Template(prefix=prefix, created_at=ctx.now, updated_at=ctx.now)
     template = _changed(
+        ctx,
         empty,
         applied_for=applied_for,
         description=description,
@@ -75,6 +76,7 @@ def update_repository_creation_template(
 ) -> dict[str, Any]:
     """Change what is given of a template; repositories that are there stay as they are."""
     template = _changed(
+        ctx,
         templates.get(ctx, prefix),
         applied_for=applied_for,
         description=description,
@@ -120,6 +122,7 @@ def describe_repository_creation_templates(
 
 
 def _changed(
+    ctx: Context,
     template: Template,
     *,
     applied_for: list[str] | None,
@@ -134,7 +137,8 @@ def _changed(
 ) -> Template:
     """Return a template with what is given in place of what it has; an empty text takes away."""
     encryption.check(encryption_configuration or {}, NotSupported)
-    _require_policy(repository_policy or None)
+    if repository_policy:
+        known.policy(ctx, repository_policy, policies.Kind.REPOSITORY, "repositoryPolicy")
     given: dict[str, Any] = {
         "applied_for": None if applied_for is None else list(dict.fromkeys(applied_for)),
         "description": description,
@@ -162,14 +166,6 @@ def _tags(tags: list[dict[str, str]]) -> dict[str, str]:
     except (InvalidTagParameter, TooManyTags) as failure:
         # The model gives these operations no failures of their own for tags.
         raise InvalidParameter("resourceTags", failure.message) from None
-
-
-def _require_policy(text: str | None) -> None:
-    try:
-        if text is not None:
-            policies.parse(text, policies.Kind.REPOSITORY)
-    except policies.PolicyError:
-        raise InvalidParameter("repositoryPolicy", "Invalid repository policy provided") from None
 
 
 def _answer(ctx: Context, template: Template) -> dict[str, Any]:

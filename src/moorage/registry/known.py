@@ -1,4 +1,4 @@
-"""Whether the accounts, users and roles that a policy names are there: asked when it is set, and nowhere else."""
+"""Policies of resources before they are stored: that they are well formed, and that whom they name is there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
+from moorage.domain import policies
+from moorage.domain.errors import InvalidParameter
 from moorage.registry import accounts
 from moorage.registry.tables import roles, users
 
@@ -14,6 +16,17 @@ if TYPE_CHECKING:
     from moorage.registry.core import Context
 
 _PRINCIPAL: Final = re.compile(r"(?:arn:aws[a-z-]*:(?:iam|sts)::)?([0-9]{12})(?::root|:(user|role|assumed-role)/(.+))?")
+
+
+def policy(ctx: Context, text: str, kind: policies.Kind, field: str) -> policies.Policy:
+    """Return a policy of a resource, compiled; refuse one that is malformed, or that names who is not there."""
+    try:
+        found = policies.parse(text, kind)
+    except policies.PolicyError:
+        raise InvalidParameter(field, f"Invalid {kind.value} provided") from None
+    if not all(principal(ctx, named) for named in policies.principals(found)):
+        raise InvalidParameter(field, "Principal not found")
+    return found
 
 
 def principal(ctx: Context, named: str) -> bool:

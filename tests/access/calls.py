@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain import manifests
 from tests import content
 from tests.access.world import arn_of
-from tests.servers import ACCOUNT
+from tests.servers import ACCOUNT, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,11 +54,11 @@ class Asked:
         }
         return dataclasses.replace(self, path=path, arguments=arguments)
 
-    def send(self, world: World, person: Person | None, account: str) -> Outcome:
-        """Send the request to an account's registry; return what became of it."""
+    def send(self, world: World, person: Person | None, account: str, region: str = REGION) -> Outcome:
+        """Send the request to a registry; return what became of it."""
         if not self.path:
-            return world.call(person, self.how, **self.arguments)
-        token = world.token(person, account) if person else None
+            return world.call(person, self.how, region=region, **self.arguments)
+        token = world.token(person, account, region) if person else None
         return world.send(token, self.how, self.path, self.body, **self.headers)
 
 
@@ -91,7 +91,7 @@ class Call:
 
     def resource(self, stage: Stage) -> str:
         """Return the resource that its actions are asked of."""
-        return {THIS: stage.arn, EVERY: arn_of("*", stage.account), NONE: "*"}[self.on]
+        return {THIS: stage.arn, EVERY: arn_of("*", stage.account, stage.region), NONE: "*"}[self.on]
 
 
 # --- Operations -----------------------------------------------------------------
@@ -170,19 +170,20 @@ def _policed(world: World, stage: Stage) -> Arguments:
 
 
 def _with_lifecycle(world: World, stage: Stage) -> Arguments:
-    world.as_root("put_lifecycle_policy", stage, lifecyclePolicyText=LIFECYCLE)
+    world.as_root("put_lifecycle_policy", stage, repositoryName=stage.name, lifecyclePolicyText=LIFECYCLE)
     return {}
 
 
 def _with_preview(world: World, stage: Stage) -> Arguments:
-    world.as_root("start_lifecycle_policy_preview", stage, lifecyclePolicyText=LIFECYCLE)
+    world.as_root("start_lifecycle_policy_preview", stage, repositoryName=stage.name, lifecyclePolicyText=LIFECYCLE)
     return {}
 
 
 def _with_registry_policy(world: World, stage: Stage) -> Arguments:
     """Set a policy of the registry, unless the case has set one."""
     if not any("Statement" in row for row in world.rows(stage)["registries"]):
-        world.registry_policy(*json.loads(REGISTRY_POLICY)["Statement"])
+        statements = json.loads(REGISTRY_POLICY)["Statement"]
+        world.registry_policy(*statements, account=stage.account, region=stage.region)
     return {}
 
 
@@ -191,8 +192,7 @@ def _template(_world: World, stage: Stage) -> Arguments:
 
 
 def _with_template(world: World, stage: Stage) -> Arguments:
-    done = world.call(world.root, "create_repository_creation_template", **_template(world, stage))
-    assert done.status == 200, done
+    world.as_root("create_repository_creation_template", stage, **_template(world, stage))
     return {"prefix": stage.name}
 
 

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.access import world as worlds
 from tests.access.kit import OTHER_ACCOUNT, attempt, moorage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.access.world import World
     from tests.servers import Server
 
 
@@ -28,3 +32,10 @@ def stranger(server: Server) -> str:
     attempt(server, "account", "create", OTHER_ACCOUNT)  # by the first of these tests
     moorage(server, "user", "create", name, account=OTHER_ACCOUNT)
     return name
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A served installation of two accounts, on SQLite: it is also opened here."""
+    with worlds.opened(tmp_path_factory.mktemp("world")) as opened:
+        yield opened

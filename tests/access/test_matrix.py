@@ -16,7 +16,6 @@ import pytest
 
 from moorage.oci.routes import ROWS
 from moorage.operations import OPERATIONS
-from tests.access import world as worlds
 from tests.access.calls import CALLS, EVERY, NONE, OTHERWISE, THIS, Call
 from tests.access.world import OTHER, Outcome, Person, Stage, World, allow, allow_all_but, arn_of, deny
 from tests.servers import ACCOUNT
@@ -24,14 +23,9 @@ from tests.servers import ACCOUNT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.access.world import Statement
+
 EVERYTHING: Final = allow("*")
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A served installation of two accounts."""
-    with worlds.opened(tmp_path_factory.mktemp("matrix")) as opened:
-        yield opened
 
 
 # --- Who asks, of what, and what they should hear --------------------------------
@@ -60,7 +54,7 @@ def with_deny(kind: str) -> str:
     return f"with an explicit deny in {kind} policy"
 
 
-def place(world: World, call: Call, *policy: worlds.Statement, account: str = ACCOUNT) -> Stage:
+def place(world: World, call: Call, *policy: Statement, account: str = ACCOUNT) -> Stage:
     """Return the repository that a call is about: there, unless the call creates it."""
     return world.missing(account) if call.creates else world.stage(*policy, account=account)
 
@@ -143,13 +137,13 @@ def denied_by_repository(world: World, call: Call) -> Case:
     return Case(person, stage, action, with_deny("a resource-based"))
 
 
-def naming(person: Person | str, *actions: str, effect: str = "Allow") -> worlds.Statement:
+def naming(person: Person | str, *actions: str, effect: str = "Allow") -> Statement:
     """Return a statement of a resource's policy about somebody, or an account."""
     who = person if isinstance(person, str) else person.arn
     return {"Effect": effect, "Principal": {"AWS": who}, "Action": list(actions)}
 
 
-def by_registry(person: Person, *actions: str, effect: str = "Allow") -> worlds.Statement:
+def by_registry(person: Person, *actions: str, effect: str = "Allow") -> Statement:
     """Return a statement of a registry's policy about somebody."""
     return {**naming(person, *actions, effect=effect), "Resource": "*"}
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 import itertools
 import json
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import botocore.session
@@ -117,11 +118,12 @@ class Stage:
     name: str
     image: content.Image
     spare: bytes
+    region: str = REGION
 
     @property
     def arn(self) -> str:
         """The repository's ARN."""
-        return arn_of(self.name, self.account)
+        return arn_of(self.name, self.account, self.region)
 
 
 class World:
@@ -142,9 +144,9 @@ class World:
         return next(self._numbers)
 
     @contextlib.contextmanager
-    def writing(self, account: str = ACCOUNT) -> Iterator[Context]:
+    def writing(self, account: str = ACCOUNT, region: str = REGION) -> Iterator[Context]:
         """Open a writing unit of work of an account's root."""
-        with self.registry.write(Identity(identities.root_principal(account), "test", account, REGION)) as ctx:
+        with self.registry.write(Identity(identities.root_principal(account), "test", account, region)) as ctx:
             yield ctx
 
     @cached_property
@@ -160,6 +162,10 @@ class World:
         with self.writing(OTHER) as ctx:
             keys.store(ctx.tx, self.registry.keyring, key, user=None, now=ctx.now)
         return Person(f"arn:aws:iam::{OTHER}:root", OTHER, key.access_key_id, key.secret_access_key)
+
+    def root_of(self, account: str) -> Person:
+        """Return the root of one of the accounts."""
+        return self.root if account == ACCOUNT else self.other_root
 
     def user(
         self,
@@ -250,17 +256,21 @@ class World:
     def stage(self, *policy: Statement, account: str = ACCOUNT) -> Stage:
         """Make a repository with an image, and a policy."""
         stage = self.missing(account)
-        with self.writing(ACCOUNT) as ctx:
+        self.make(stage, "v1")
+        if policy:
+            self.policy(stage, *policy)
+        return stage
+
+    def make(self, stage: Stage, *names: str) -> None:
+        """Make the repository of a stage, its image under some tags."""
+        with self.writing() as ctx:
             seed = repositories.get(ctx, RepositoryName("seed"))
             found = [layers.get(ctx, seed, content.digest_of(data)) for data in self._blobs]
-            there = ctx.at(account)
+            there = dataclasses.replace(ctx, registry_id=stage.account, region=stage.region)
             made = repositories.create(there, RepositoryName(stage.name))
             for layer in found:
                 uploads.mount(there, made, layer)
-            images.put(there, made, manifests.parse(self.image.manifest), tags=[Tag("v1")])
-            if policy:
-                repositories.set_policy(there, made, document(*policy))
-        return stage
+            images.put(there, made, manifests.parse(stage.image.manifest), tags=[Tag(name) for name in names])
 
     @property
     def _blobs(self) -> list[bytes]:
@@ -268,18 +278,18 @@ class World:
 
     def policy(self, stage: Stage, *statements: Statement) -> None:
         """Set the policy of a repository."""
-        with self.writing(stage.account) as ctx:
+        with self.writing(stage.account, stage.region) as ctx:
             repository = repositories.get(ctx, RepositoryName(stage.name))
             repositories.set_policy(ctx, repository, document(*statements))
 
-    def registry_policy(self, *statements: Statement) -> None:
-        """Set the policy of the account's registry."""
-        with self.writing() as ctx:
+    def registry_policy(self, *statements: Statement, account: str = ACCOUNT, region: str = REGION) -> None:
+        """Set the policy of a registry."""
+        with self.writing(account, region) as ctx:
             registries.put(ctx, policy=document(*statements))
 
     def upload(self, stage: Stage, data: bytes = b"") -> str:
         """Begin an upload, and append bytes to it; return its id."""
-        with self.writing(stage.account) as ctx:
+        with self.writing(stage.account, stage.region) as ctx:
             repository = repositories.get(ctx, RepositoryName(stage.name))
             upload = uploads.begin(ctx, repository)
         if data:
@@ -294,27 +304,29 @@ class World:
     def rows(self, stage: Stage) -> dict[str, list[str]]:
         """Return everything that the database holds of a repository, and what is set for its registry."""
         named = tables.repositories
-        here = sa.select(named.c.id).where(named.c.account_id == stage.account, named.c.name == stage.name)
+        of_account = named.c.account_id == stage.account
+        here = sa.select(named.c.id).where(of_account, named.c.region == stage.region, named.c.name == stage.name)
         set_for_registries = [
             table
             for table in tables.metadata.sorted_tables
-            if "account_id" in table.c and table.name not in IDENTITIES | {"repositories"}
+            if {"account_id", "region"} <= set(table.c.keys()) and table.name not in IDENTITIES | {"repositories"}
         ]
         held = [table for table in tables.metadata.sorted_tables if "repository_id" in table.c]
         with self.registry.database.read() as tx:
             found = {"repositories": tx.execute(sa.select(named).where(named.c.id.in_(here))).all()}
             for table in set_for_registries:
-                found[table.name] = tx.execute(sa.select(table).where(table.c.account_id == stage.account)).all()
+                held_here = sa.and_(table.c.account_id == stage.account, table.c.region == stage.region)
+                found[table.name] = tx.execute(sa.select(table).where(held_here)).all()
             for table in held:
                 found[table.name] = tx.execute(sa.select(table).where(table.c.repository_id.in_(here))).all()
         return {name: sorted(map(repr, rows)) for name, rows in found.items()}
 
     # --- Requests ---
 
-    def call(self, person: Person | None, operation: str, **arguments: Any) -> Outcome:
+    def call(self, person: Person | None, operation: str, *, region: str = REGION, **arguments: Any) -> Outcome:
         """Call an operation with boto3, unsigned for nobody; return what became of it."""
         try:
-            answer = getattr(self._client(person), operation)(**arguments)
+            answer = getattr(self._client(person, region), operation)(**arguments)
         except ClientError as refusal:
             error, meta = refusal.response["Error"], refusal.response["ResponseMetadata"]
             return Outcome(meta["HTTPStatusCode"], error["Code"], error["Message"])
@@ -322,24 +334,24 @@ class World:
         return Outcome(status, body=json.dumps(answer, default=str, sort_keys=True).encode())
 
     def as_root(self, operation: str, stage: Stage, **arguments: Any) -> None:
-        """Do something to a repository that only has to be done."""
-        done = self.call(self.root, operation, repositoryName=stage.name, registryId=stage.account, **arguments)
+        """Do something, as the root of its account, that only has to be done."""
+        done = self.call(self.root_of(stage.account), operation, region=stage.region, **arguments)
         assert done.status == 200, done
 
-    def _client(self, person: Person | None) -> Any:
-        """Return the one client, with the credentials of whoever asks: making one for each would take longer than all else."""
+    def _client(self, person: Person | None, region: str) -> Any:
+        """Return a client with the credentials of whoever asks: making one for each would take longer than all else."""
         if person is None:
             return self._unsigned
-        client, credentials = self._signing
+        client, credentials = self._signing(region)
         credentials.access_key, credentials.secret_key = person.access_key_id, person.secret
         credentials.token = person.session_token
         return client
 
-    @cached_property
-    def _signing(self) -> tuple[Any, Credentials]:
+    @cache  # noqa: B019 (one for each region, as long as the tests)
+    def _signing(self, region: str) -> tuple[Any, Credentials]:
         session = botocore.session.Session()
         session.set_credentials("nobody", "yet")
-        client = session.create_client("ecr", REGION, endpoint_url=self.server.url, config=ONCE)
+        client = session.create_client("ecr", region, endpoint_url=self.server.url, config=ONCE)
         credentials = session.get_credentials()
         assert credentials is not None
         return client, credentials

@@ -189,7 +189,7 @@ class World:
             key = keys.create(ctx, name)
         return Person(arn, account, key.access_key_id, key.secret_access_key)
 
-    def session(self, *statements: Statement, policy: Sequence[Statement] = (), account: str = ACCOUNT) -> Person:
+    def session(self, *statements: Statement, policy: Sequence[Statement] | str = (), account: str = ACCOUNT) -> Person:
         """Make a role with a policy, and take it on; ``policy`` is the session's own."""
         name = EntityName(f"role-{self.number()}")
         trusted = {"AWS": f"arn:aws:iam::{account}:user/{self.broker.arn.rpartition('/')[2]}"}
@@ -197,7 +197,8 @@ class World:
         with self.writing(account) as ctx:
             arn = roles.create(ctx, name, trust)
             self._attach(ctx, identities.ROLE, name, statements)
-        more = {"Policy": document(*policy)} if policy else {}
+        text = policy if isinstance(policy, str) else document(*policy)
+        more = {"Policy": text} if policy else {}
         answer = self._sts.assume_role(RoleArn=arn, RoleSessionName="matrix", **more)
         given = answer["Credentials"]
         return Person(

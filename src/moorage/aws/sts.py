@@ -18,9 +18,11 @@ from moorage import logs
 from moorage.aws import tokens
 from moorage.domain.errors import (
     Failure,
+    IdentityProviderUnreachable,
     InvalidIdentityToken,
     InvalidParameter,
     MalformedPolicy,
+    PackedPolicyTooLarge,
     TooManyAttempts,
     UnknownOperation,
 )
@@ -57,6 +59,8 @@ _BAD_REQUEST: Final = (
     MalformedPolicy,
     InvalidIdentityToken,
     TooManyAttempts,
+    IdentityProviderUnreachable,
+    PackedPolicyTooLarge,
 )
 
 ACTIONS: Final[Mapping[str, Action]] = {

@@ -232,9 +232,15 @@ class AuthorizationToken(NamedTuple):
 
 
 def issue_token(ctx: Context, registry_id: str) -> AuthorizationToken:
-    """Return a password for the caller that addresses ``registry_id`` in the context's region."""
+    """
+    Return a password for the caller that addresses ``registry_id`` in the context's region.
+
+    It is good for `TOKEN_LIFETIME`; one for a session ends with the session.
+    """
     claims = {**token_claims(ctx.identity), "registry": registry_id, "region": ctx.region}
     expires_at = (ctx.now + TOKEN_LIFETIME).astimezone(UTC)
+    if ctx.identity.session is not None:
+        expires_at = min(expires_at, datetime.fromtimestamp(ctx.identity.session[sessions.UNTIL], UTC))
     claims["exp"] = int(expires_at.timestamp())
     return AuthorizationToken(ctx.registry.keyring.sign("authorization", claims), expires_at)
 

@@ -18,8 +18,9 @@ from moorage.domain.errors import (
 )
 from moorage.domain.names import RepositoryName, repository_arn
 from moorage.registry import collection, paging, resource_tags
-from moorage.registry.auth import Need, authorize
+from moorage.registry.auth import Need, allows, authorize
 from moorage.registry.registries import RULES, rules_of
+from moorage.registry.registries import rules as registry_rules
 from moorage.registry.tables import manifests, registries, repositories
 
 if TYPE_CHECKING:
@@ -216,11 +217,26 @@ def page(ctx: Context, *, limit: int | None, next_token: str | None) -> paging.P
 
 
 def page_after(ctx: Context, *, limit: int, after: str) -> paging.Page[Repository]:
-    """Return the repositories whose names follow ``after``."""
-    rows = ctx.tx.execute(_PAGE, {**_scope(ctx), "after": after, "count": limit + 1}).all()
-    items = [_of_row(ctx, row) for row in rows[:limit]]
-    more = len(rows) > limit and items
-    return paging.Page(items, paging.token(ctx, "repositories", [items[-1].name]) if more else None)
+    """
+    Return the repositories whose names follow ``after``, of those that the caller may describe.
+
+    The caller may list the registry; a repository that is denied them is left
+    out of it, and is not named by a token either.
+    """
+    rules, items, more = registry_rules(ctx), list[Repository](), True
+    while more and len(items) <= limit:
+        rows = ctx.tx.execute(_PAGE, {**_scope(ctx), "after": after, "count": limit + 1}).all()
+        found = [_of_row(ctx, row, rules) for row in rows]
+        items += [item for item in found if allows(ctx, _description(item))]
+        more = len(found) > limit
+        after = found[-1].name if found else after
+    shown = items[:limit]
+    followed = len(items) > limit and shown
+    return paging.Page(shown, paging.token(ctx, "repositories", [shown[-1].name]) if followed else None)
+
+
+def _description(repository: Repository) -> Need:
+    return Need("ecr:DescribeRepositories", repository.arn, repository.policy, repository.tags, rules=repository.rules)
 
 
 def delete(ctx: Context, repository: Repository, *, force: bool) -> None:

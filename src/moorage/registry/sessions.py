@@ -8,13 +8,16 @@ so that a session ends with its role, its user or the key that began it.
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from dataclasses import dataclass
 from datetime import UTC
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain import policies
+from moorage.domain.errors import PackedPolicyTooLarge
 from moorage.registry import identities, roles
 from moorage.registry.identities import new_id
 from moorage.registry.keys import new_access_key
@@ -29,6 +32,10 @@ if TYPE_CHECKING:
     from moorage.registry.secrets import Keyring
 
 _SEAL: Final = "session"
+_MAX_PACKED: Final = 1750
+"""Bytes of a compressed session policy. Any of 2,048 ASCII characters fits, and tokens stay within their bound."""
+UNTIL: Final = "until"
+"""The claim that says when a session ends (seconds since 1970), and all that was made with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +64,13 @@ class Standing:
 
 
 def role_claims(role: roles.Role, session_name: str, policy: str | None) -> dict[str, Any]:
-    """Return the claims of a session of a role."""
+    """Return the claims of a session of a role; raise `PackedPolicyTooLarge`."""
     return {
         "account": role.account_id,
         "role": role.name,
         "role_id": role.role_id,
         "name": session_name,
-        "policy": policy,
+        "policy": None if policy is None else _packed(policy),
     }
 
 
@@ -78,7 +85,8 @@ def issue(keyring: Keyring, claims: Mapping[str, Any], now: datetime, lifetime: 
     access_key_id, expires_at = new_id("ASIA"), now + lifetime
     # For the audit trail, which follows a session from its beginning.
     traced = {"id": access_key_id, "since": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
-    record = {"id": access_key_id, "secret": secret, "exp": expires_at.timestamp(), "claims": {**claims, **traced}}
+    until = expires_at.timestamp()
+    record = {"id": access_key_id, "secret": secret, "exp": until, "claims": {**claims, **traced, UNTIL: until}}
     return TemporaryKey(access_key_id, secret, keyring.seal_text(json.dumps(record), _SEAL), expires_at)
 
 
@@ -89,7 +97,9 @@ def read(keyring: Keyring, session_token: str) -> dict[str, Any]:
 
 
 def standing(tx: sa.Connection, claims: Mapping[str, Any], now: datetime) -> Standing | None:
-    """Return who a session stands for, None if its role or key is no more what it was."""
+    """Return who a session stands for, None if it is over, or its role or key is no more what it was."""
+    if claims.get(UNTIL, 0) <= now.timestamp():
+        return None
     limit = _limit(claims["policy"]) if claims["policy"] else None
     if "key" in claims:
         holder = identities.holder(tx, claims["key"], now)
@@ -109,6 +119,14 @@ def standing(tx: sa.Connection, claims: Mapping[str, Any], now: datetime) -> Sta
     return Standing(principal, attached, role.boundary, limit)
 
 
+def _packed(policy: str) -> str:
+    """Return a session policy as tokens carry it: every request brings it along."""
+    packed = zlib.compress(policy.encode(), 9)
+    if len(packed) > _MAX_PACKED:
+        raise PackedPolicyTooLarge(percent=-(-100 * len(packed) // _MAX_PACKED))
+    return base64.b64encode(packed).decode()
+
+
 @lru_cache(maxsize=256)
-def _limit(text: str) -> policies.Policy:
-    return policies.parse(text, policies.Kind.SESSION)
+def _limit(packed: str) -> policies.Policy:
+    return policies.parse(zlib.decompress(base64.b64decode(packed)).decode(), policies.Kind.SESSION)

@@ -73,6 +73,24 @@ class InvalidIdentityToken(Failure, aws="InvalidIdentityToken", oci=(401, "UNAUT
     """A web identity token that its issuer did not sign, for us, now (STS)."""
 
 
+class IdentityProviderUnreachable(
+    Failure,
+    aws="IDPCommunicationError",
+    oci=(401, "UNAUTHORIZED"),
+    text="The identity provider's keys could not be had. Try again in a few seconds.",
+):
+    """An issuer that does not say now with which keys it signs (STS); clients of AWS ask again."""
+
+
+class PackedPolicyTooLarge(
+    Failure,
+    aws="PackedPolicyTooLarge",
+    oci=(400, "UNSUPPORTED"),
+    text="Packed size of session policies consumes {percent}% of allotted space, please use smaller policy.",
+):
+    """A session policy that does not fit into tokens, compressed (STS)."""
+
+
 class AccessDenied(
     Failure,
     aws="AccessDeniedException",

@@ -62,7 +62,7 @@ def run(name: Name, argument: Argument = "", data: Data = None, *, as_json: Json
             fail(f"job {name} is running elsewhere: see `moorage jobs show {name}`")
         work = Run(lease.argument, lease.cursor)
         outcome = _watched(job, work, lambda: carry_out(registry, job, lease, work))
-        error = next((row["error"] for row in _rows(registry, name) if row["argument"] == argument), None)
+        error = next((row["error"] for row in rows(registry, name) if row["argument"] == argument), None)
     done = {"name": name, "argument": argument, "outcome": outcome, "error": error, **work.state()}
     say(f"{name}: {outcome}{_progress(work.state())}" + (f" ({error})" if error else ""), done, as_json=as_json)
     raise typer.Exit(0 if outcome == leases.OK else 1)
@@ -93,7 +93,8 @@ def _watched(job: Job, work: Run, carry: Callable[[], str]) -> str:
         return ending.result()
 
 
-def _rows(registry: Registry, name: str | None = None) -> list[dict[str, Any]]:
+def rows(registry: Registry, name: str | None = None) -> list[dict[str, Any]]:
+    """Return the rows of jobs, of one or of all."""
     from moorage.jobs import leases  # noqa: PLC0415 (as in `opened`)
 
     with registry.database.read() as tx:
@@ -104,11 +105,11 @@ def _described(registry: Registry, name: str | None = None) -> list[dict[str, An
     """Return jobs as people and programs read them, those without a row too: no server has run them yet."""
     from moorage.jobs import table  # noqa: PLC0415 (as in `opened`)
 
-    rows, now = _rows(registry, name), registry.clock()
+    found, now = rows(registry, name), registry.clock()
     jobs = [job for job in table.JOBS if name in {None, job.name}]
     described = []
     for job in jobs:
-        mine = [row for row in rows if row["name"] == job.name]
+        mine = [row for row in found if row["name"] == job.name]
         described += [_of_row(job, row, now) for row in mine] or [_of_row(job, None, now)]
     return described
 

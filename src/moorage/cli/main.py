@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from moorage import __version__
-from moorage.cli import access, account, group, jobs, key, managing, oidc, policy, role, user
+from moorage.cli import access, account, collector, group, image, jobs, key, managing, oidc, policy, role, user
 from moorage.cli.apply import apply
 from moorage.cli.env import env
 from moorage.cli.migrate import migrate
@@ -33,6 +33,8 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(role.app, name="role")
 app.add_typer(oidc.app, name="oidc")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(collector.app, name="gc")
+app.add_typer(image.app, name="image")
 
 
 def _show_version(wanted: bool) -> None:

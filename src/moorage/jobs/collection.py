@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from moorage import logs
 from moorage.domain.errors import StoreUnavailable
+from moorage.jobs import leases
 from moorage.registry import collection, deleted
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ _ROWS: Final = 200
 """Rows in one transaction: short enough that a push does not wait for it."""
 _OBJECTS: Final = 1000
 """Objects that are deleted together."""
+_HELPERS: Final = 4
+"""Workers that delete bytes beside the one that runs the job, at most."""
+HELP: Final = "gc-help"
 
 
 class Progress:
@@ -28,12 +32,14 @@ class Progress:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._facts = {"images": 0, "layers": 0, "blobs": 0, "objects": 0, "bytes": 0}
+        self.total: int | None = None
+        """Objects to delete, as far as that is known."""
 
     def add(self, **more: int) -> None:
         """Count, and stop here if the run must."""
         for name, count in more.items():
             self._facts[name] += count
-        self._run.progress(self._facts["objects"], **self._facts)
+        self._run.progress(self._facts["objects"], self.total, **self._facts)
 
 
 def collect(registry: Registry, now: datetime, run: Run) -> None:
@@ -45,8 +51,28 @@ def collect(registry: Registry, now: datetime, run: Run) -> None:
         progress.add(layers=lost)
     for gone in _settle_blobs(registry, now):
         progress.add(blobs=gone)
+    progress.total = _call_for_help(registry, now)
     for taken in _delete_bytes(registry, now):
         progress.add(objects=len(taken), bytes=sum(one.size for one in taken))
+
+
+def help_collect(registry: Registry, now: datetime, run: Run) -> None:
+    """Delete bytes beside whoever asked for help: what one has claimed the others leave alone."""
+    progress = Progress(run)
+    for taken in _delete_bytes(registry, now):
+        progress.add(objects=len(taken), bytes=sum(one.size for one in taken))
+
+
+def _call_for_help(registry: Registry, now: datetime) -> int:
+    """Ask other workers to delete bytes too, if there is enough for them; return how many objects there are."""
+    with registry.read(registry.system()) as ctx:
+        count = collection.count_due(ctx, now)
+    helpers = min(_HELPERS, count // (2 * _OBJECTS))
+    if helpers:
+        with registry.database.write() as tx:
+            for number in range(1, helpers + 1):
+                leases.ask(tx, HELP, str(number), now)
+    return count
 
 
 def _purge(registry: Registry, now: datetime) -> Iterator[int]:

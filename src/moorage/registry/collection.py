@@ -211,11 +211,20 @@ class Bytes(NamedTuple):
     size: int
 
 
-def claim(ctx: Context, now: datetime, limit: int) -> list[Bytes]:
-    """Return bytes to delete, which nobody else is given for a while."""
-    free = sa.and_(
+def _is_free(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.and_(
         condemned.c.due_at <= now, sa.or_(condemned.c.claimed_until.is_(None), condemned.c.claimed_until <= now)
     )
+
+
+def count_due(ctx: Context, now: datetime) -> int:
+    """Return how many objects are to be deleted now."""
+    return ctx.tx.execute(sa.select(sa.func.count()).select_from(condemned).where(_is_free(now))).scalar_one()
+
+
+def claim(ctx: Context, now: datetime, limit: int) -> list[Bytes]:
+    """Return bytes to delete, which nobody else is given for a while."""
+    free = _is_free(now)
     some = sa.select(condemned.c.id).where(free).order_by(condemned.c.due_at).limit(limit)
     rows = ctx.tx.execute(
         sa.update(condemned)
@@ -254,3 +263,46 @@ def status(ctx: Context) -> dict[str, Any]:
         "condemnedDue": int(total_due),
         "condemnedBytes": int(size),
     }
+
+
+class Outlook(NamedTuple):
+    """What will become of a layer that is looked at."""
+
+    repository_id: str
+    repository: str
+    digest: str
+    size: int
+    due_at: datetime
+    """When it is looked at."""
+    needed_by: str | None
+    """The digest of an image that keeps it; None if it goes then."""
+
+
+def outlook(ctx: Context, *, after: tuple[str, str] = ("", ""), limit: int = 1000) -> list[Outlook]:
+    """Return what is to become of the loose layers as things stand, by repository, from behind ``after``."""
+    needing = (
+        sa.select(sa.func.min(edges.c.parent))
+        .where(
+            edges.c.repository_id == loose_layers.c.repository_id,
+            edges.c.child == loose_layers.c.digest,
+            edges.c.kind == "layer",
+        )
+        .scalar_subquery()
+    )
+    place = sa.tuple_(loose_layers.c.repository_id, loose_layers.c.digest)
+    rows = ctx.tx.execute(
+        sa.select(
+            loose_layers.c.repository_id,
+            repositories.c.name,
+            loose_layers.c.digest,
+            blobs.c.size,
+            loose_layers.c.due_at,
+            needing,
+        )
+        .join_from(loose_layers, repositories, repositories.c.id == loose_layers.c.repository_id)
+        .join(blobs, blobs.c.digest == loose_layers.c.digest)
+        .where(place > sa.tuple_(*map(sa.literal, after)))
+        .order_by(loose_layers.c.repository_id, loose_layers.c.digest)
+        .limit(limit)
+    )
+    return [Outlook(*row) for row in rows]

@@ -8,6 +8,7 @@ credential providers and login scripts ask for.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
@@ -24,9 +25,11 @@ from moorage.domain.errors import (
     MalformedPolicy,
     PackedPolicyTooLarge,
     TooManyAttempts,
+    Unavailable,
     UnknownOperation,
 )
 from moorage.registry import audit
+from moorage.registry.again import again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,6 +88,8 @@ def answer(registry: Registry, request: AwsRequest) -> Response:
     except Failure as failure:
         code = _CODES.get(failure.aws_code, failure.aws_code)
         status = 400 if isinstance(failure, _BAD_REQUEST) else 403
+        if isinstance(failure, Unavailable):
+            status = failure.oci_status
         response = _error(code, failure.message, status, request.request_id)
         response.headers.update(failure.headers)
         return response
@@ -95,13 +100,13 @@ def answer(registry: Registry, request: AwsRequest) -> Response:
 
 def _run(registry: Registry, request: AwsRequest, name: str, fields: Mapping[str, str]) -> dict[str, Any]:
     """Run an action; it is an event of the audit trail, if there is one."""
-    entry = request.entry
+    act, entry = partial(ACTIONS[name], registry, request, fields), request.entry
     if entry is None:
-        return ACTIONS[name](registry, request, fields)
+        return again(act)
     entry.parameters = _in_lower({key: value for key, value in fields.items() if key not in {"Action", "Version"}})
     entry.codes = _CODES
     with entry:
-        result = ACTIONS[name](registry, request, fields)
+        result = again(act)
         entry.answer = _in_lower(result)
         return result
 

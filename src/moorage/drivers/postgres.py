@@ -34,6 +34,8 @@ _RECYCLED: Final = 1800
 """Seconds after which a connection is replaced: firewalls forget, and addresses move."""
 _CONFLICTS: Final = frozenset({"40001", "40P01"})
 """serialization_failure, deadlock_detected: undone, and to be run anew."""
+_TAKEN_AWAY: Final = "23503"
+"""foreign_key_violation: what the unit had found was deleted before it could refer to it; anew, it will not find it."""
 _TOO_LONG: Final = frozenset({"55P03", "57014"})
 """lock_not_available, query_canceled: a lock or a statement took longer than it may."""
 _CACHED_PLAN: Final = "0A000"
@@ -120,6 +122,8 @@ class PostgresDatabase:
             failure = _failure(error, writing=begin == _WRITE)
             if failure is None:
                 raise
+            if _is_stale_plan(error):
+                connection.invalidate()
             logs.warning("database_failed", reason=str(error.orig), sqlstate=_state(error))
             raise failure from error
         finally:
@@ -196,10 +200,14 @@ def _state(error: DBAPIError) -> str:
     return getattr(error.orig, "sqlstate", None) or ""
 
 
+def _is_stale_plan(error: DBAPIError) -> bool:
+    return _state(error) == _CACHED_PLAN and "cached plan" in str(error.orig)
+
+
 def _failure(error: DBAPIError, *, writing: bool) -> Unavailable | None:
     """Return what a statement's error means to the caller; None for one that is our own fault."""
     state = _state(error)
-    if error.connection_invalidated or state in _CONFLICTS or (state == _CACHED_PLAN and "cached plan" in str(error)):
+    if error.connection_invalidated or state in _CONFLICTS or state == _TAKEN_AWAY or _is_stale_plan(error):
         return Undone()
     if state in _TOO_LONG:
         return Overloaded()

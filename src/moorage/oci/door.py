@@ -7,6 +7,7 @@ import binascii
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from starlette.exceptions import HTTPException
@@ -26,6 +27,7 @@ from moorage.domain.errors import (
 from moorage.domain.manifests import MAX_BYTES
 from moorage.domain.names import RepositoryName, repository_arn
 from moorage.oci import trail
+from moorage.registry.again import again
 from moorage.registry.auth import Anonymous, Need, Password, SignedUrl, authorize
 from moorage.registry.entrance import enter
 from moorage.registry.secrets import Expired, Forged
@@ -124,6 +126,9 @@ class Stream:
 
     def enter(self, also: Sequence[str] = ()) -> Call:
         """Authenticate and authorise only; the call's own transaction has ended."""
+        return again(partial(self._enter, also))
+
+    def _enter(self, also: Sequence[str]) -> Call:
         with self.entered(also=also) as call:
             return call
 
@@ -164,13 +169,13 @@ class Door:
             case Streaming(streaming):
                 return await streaming(Stream(self, row, request, credential))
             case Reading(handler):
-                return await self.registry.perform(
-                    lambda: self._unit(row, handler, request, credential, b""), point_read=True
-                )
+                unit = partial(self._unit, row, handler, request, credential, b"")
+                return await self.registry.perform(partial(again, unit), point_read=True)
             case Writing(handler):
                 too_long = ManifestTooLarge(reason=f"A manifest may have at most {MAX_BYTES} bytes")
                 body = await bodies.whole(request, MAX_BYTES, too_long)
-                return await self.registry.perform(lambda: self._unit(row, handler, request, credential, body))
+                unit = partial(self._unit, row, handler, request, credential, body)
+                return await self.registry.perform(partial(again, unit))
 
     def _unit(
         self, row: Row, handler: Callable[[Call], Response], request: Request, credential: Credential, body: bytes

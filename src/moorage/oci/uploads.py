@@ -14,6 +14,7 @@ from moorage import bodies
 from moorage.domain.errors import InvalidParameter
 from moorage.domain.names import Digest, RepositoryName
 from moorage.registry import layers, registries, uploads
+from moorage.registry.again import again
 from moorage.registry.entrance import readable
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ async def begin(stream: Stream) -> Response:
     """Open an upload; with ``digest`` take the whole blob at once, with ``mount`` take it from another repository."""
     query = stream.request.query_params
     digest = Digest.parse(query["digest"], field="layerDigest") if "digest" in query else None
-    call, opened = await stream.registry.perform(partial(_open, stream))
+    call, opened = await stream.registry.perform(partial(again, partial(_open, stream)))
     if isinstance(opened, Digest):
         return _created(call.repository, opened)
     if digest is None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import enum
 import inspect
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from moorage.domain.names import RepositoryName, parse_repository_arn
+from moorage.registry.again import again
 from moorage.registry.auth import Need, authorize
 from moorage.registry.entrance import enter
 
@@ -114,19 +116,22 @@ def invoke(
     The order of checks is ECR's: credential, then ``arguments()`` (which may
     refuse them), then access, then existence, then the operation's own.
     """
-    with registry.read(who, request_id=request_id, facts=facts, entry=entry) as authenticated:
-        given = arguments()
-        if operation.by_arn:
-            _name_by_arn(authenticated, given)
-        ctx = authenticated.at(given.pop("registry_id", None))
-        if operation.mode is Mode.READ:
-            return _run(ctx, operation, given)
-        if operation.mode is Mode.STEPS:
-            steps = _prepare(ctx, operation, given)
-    if operation.mode is Mode.STEPS:
-        return steps(ctx)
-    with ctx.write() as writing:
-        return _run(writing, operation, given)
+
+    def begin() -> Answer | Callable[[], Answer]:
+        with registry.read(who, request_id=request_id, facts=facts, entry=entry) as authenticated:
+            given = arguments()
+            if operation.by_arn:
+                _name_by_arn(authenticated, given)
+            ctx = authenticated.at(given.pop("registry_id", None))
+            if operation.mode is Mode.READ:
+                return _run(ctx, operation, given)
+            if operation.mode is Mode.STEPS:
+                return partial(_prepare(ctx, operation, given), ctx)
+        with ctx.write() as writing:
+            return _run(writing, operation, given)
+
+    begun = again(begin)
+    return begun if isinstance(begun, dict) else begun()
 
 
 def _name_by_arn(ctx: Context, given: dict[str, Any]) -> None:

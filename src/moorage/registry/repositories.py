@@ -146,17 +146,20 @@ def need(
     return Need(action, arn, found.policy, found.tags, request_tags, found.rules), found
 
 
-_LOCK = sa.select(*_COLUMNS).where(repositories.c.id == sa.bindparam("repository")).with_for_update()
+_ITSELF = sa.select(*_COLUMNS).where(repositories.c.id == sa.bindparam("repository"))
+# FOR NO KEY UPDATE: rows that refer to the repository can be inserted meanwhile. They are not what is locked here.
+_LOCK = _ITSELF.with_for_update(key_share=True)
+_LOCK_KEY = _ITSELF.with_for_update()
 
 
-def lock(ctx: Context, repository: Repository) -> Repository:
+def lock(ctx: Context, repository: Repository, *, deleting: bool = False) -> Repository:
     """
     Begin a write to a repository: alone until the transaction ends.
 
     Returns it as it is now: between `enter` and here somebody may have changed
     its settings. Raises `RepositoryNotFound` if it is gone.
     """
-    row = ctx.tx.execute(_LOCK, {"repository": repository.id}).first()
+    row = ctx.tx.execute(_LOCK_KEY if deleting else _LOCK, {"repository": repository.id}).first()
     if row is None:
         raise RepositoryNotFound(name=repository.name, registry_id=repository.registry_id)
     return _of_row(ctx, row)
@@ -241,7 +244,7 @@ def _description(repository: Repository) -> Need:
 
 def delete(ctx: Context, repository: Repository, *, force: bool) -> None:
     """Delete a repository, with ``force`` also its images; else raise `RepositoryNotEmpty` if it has any."""
-    lock(ctx, repository)
+    lock(ctx, repository, deleting=True)
     has_images = sa.select(manifests.c.digest).where(manifests.c.repository_id == repository.id).limit(1)
     if not force and ctx.tx.execute(has_images).first() is not None:
         raise RepositoryNotEmpty(name=repository.name, registry_id=repository.registry_id)

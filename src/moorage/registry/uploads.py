@@ -15,6 +15,7 @@ import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
 import sqlalchemy as sa
@@ -29,6 +30,7 @@ from moorage.domain.errors import (
 )
 from moorage.domain.names import Digest, parse_upload_id
 from moorage.registry import collection, layers, repositories
+from moorage.registry.again import again
 from moorage.registry.hashing import HashState
 from moorage.registry.storage import Busy, Missing, upload_of
 from moorage.registry.tables import blobs, repository_blobs, uploads
@@ -110,7 +112,9 @@ def find(ctx: Context, repository: Repository, upload_id: str) -> Upload:
 def cancel(ctx: Context, repository: Repository, upload_id: str) -> None:
     """Give an upload up and discard its bytes; raise `UploadNotFound`."""
     upload = find(ctx, repository, upload_id)
-    ctx.tx.execute(sa.delete(uploads).where(uploads.c.id == upload.id))
+    if ctx.tx.execute(sa.delete(uploads).where(uploads.c.id == upload.id)).rowcount != 1:
+        # It was finished since it was looked at: its bytes are a layer's.
+        raise UploadNotFound(upload_id=upload_id, name=repository.name, registry_id=repository.registry_id)
     ctx.registry.hash_states.forget(upload.id)
     collection.condemn(ctx, upload.location, upload.offset)
 
@@ -136,13 +140,16 @@ class Appender:
     @classmethod
     def open(cls, ctx: Context, repository: Repository, upload_id: str) -> Self:
         """Take the upload's lock and stand at its end; raise `UploadNotFound` or `UploadBusy`."""
-        with ctx.read() as before:
-            location = find(before, repository, upload_id)
+
+        def look() -> Upload:
+            with ctx.read() as inside:
+                return find(inside, repository, upload_id)
+
+        location = again(look)
         # The row is read again under the lock: another writer may have moved it.
         writer = _open_writer(ctx, repository, location)
         try:
-            with ctx.read() as inside:
-                upload = find(inside, repository, upload_id)
+            upload = again(look)
             if upload.offset != location.offset:
                 raise UploadBusy(upload_id=upload_id)
             return cls(ctx, repository, upload, writer)
@@ -174,6 +181,15 @@ class Appender:
     def commit(self) -> Upload:
         """Count the bytes written as one part, and return how far the upload has come."""
         after = _with_part(self.upload, self.offset, self._writer.flush())
+        again(partial(self._count, after))
+        self._writer.keep()
+        if self._state.offset == self.offset:
+            self._ctx.registry.hash_states.put(self.upload.id, self._state)
+        self.upload = after
+        return after
+
+    def _count(self, after: Upload) -> None:
+        self._is_void = False  # by an attempt that was undone
         with self._ctx.write() as ctx, self._or_void():
             changed = ctx.tx.execute(
                 sa.update(uploads)
@@ -189,11 +205,6 @@ class Appender:
             )
             if changed.rowcount != 1:
                 raise self._overtaken(ctx)
-        self._writer.keep()
-        if self._state.offset == self.offset:
-            self._ctx.registry.hash_states.put(self.upload.id, self._state)
-        self.upload = after
-        return after
 
     def finish(self, wanted: Sequence[str]) -> Finished:
         """
@@ -204,6 +215,14 @@ class Appender:
         location = self._writer.sync()
         with self._or_void():
             digest = self._matching_digest(wanted, location)
+        linked = again(partial(self._become, digest, location))
+        self._writer.keep()
+        self._ctx.registry.hash_states.forget(self.upload.id)
+        return Finished(digest, already_there=not linked)
+
+    def _become(self, digest: Digest, location: str) -> bool:
+        """Make the rows of the layer; tell whether it is new to the repository."""
+        self._is_void = False  # by an attempt that was undone
         with self._ctx.write() as ctx, self._or_void():
             repositories.lock(ctx, self._repository)
             self._take_upload(ctx)
@@ -212,9 +231,7 @@ class Appender:
             if not stored:
                 # Somebody stored the same bytes before: theirs stay, ours go.
                 collection.condemn(ctx, location, self.offset)
-        self._writer.keep()
-        self._ctx.registry.hash_states.forget(self.upload.id)
-        return Finished(digest, already_there=not linked)
+        return linked
 
     def close(self) -> None:
         """Let the next writer in; bytes that were not committed are void. May be called again."""

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from moorage import logs
+from moorage.domain.errors import Unavailable
 from moorage.registry.tables import access_keys
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Uses:
             with database.write() as tx:
                 # In one order, so that two workers never wait for each other.
                 tx.execute(_LATER, [{"key": key, **use._asdict()} for key, use in sorted(noted.items())])
-        except SQLAlchemyError:
+        except (SQLAlchemyError, Unavailable):
             logs.exception("last_used_not_written", keys=len(noted))
             for key, use in noted.items():
                 self.note(key, use)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from moorage.domain.errors.failure import Failure
 
 
@@ -12,15 +10,17 @@ class Unavailable(
     aws="ServerException",
     aws_status=500,
     oci=(503, "UNAVAILABLE"),
-    text="The registry cannot reach its database at the moment. Try again.",
+    text="The database of the registry is not available at the moment. Try again.",
 ):
     """The database cannot be reached, or went away before it said whether the work is done."""
 
-    retry_after: ClassVar[int] = 1
-    """Seconds after which a client should try again (``Retry-After``)."""
+    @property
+    def headers(self) -> dict[str, str]:
+        """After how many seconds to come again."""
+        return {"Retry-After": "1"}
 
 
-class Undone(Unavailable):
+class Undone(Unavailable, text="Another request was in the way of this one. Try again."):
     """
     The database has undone a unit of work for reasons of its own: another one was in the way, or the connection broke.
 

@@ -28,6 +28,13 @@ class Stack:
     name: str
     flags: Flags
 
+    def settings(self, data: Path) -> dict[str, str]:
+        """Return what `flags` returns as keyword arguments of `Settings`."""
+        flags = self.flags(data)
+        return {
+            name.removeprefix("--").replace("-", "_"): value for name, value in zip(*[iter(flags)] * 2, strict=True)
+        }
+
 
 @contextlib.contextmanager
 def in_the_data_folder() -> Iterator[Flags]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.stacks import Stack
+
 
 @dataclass
 class Clock:
@@ -32,9 +34,9 @@ class Clock:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def bench(tmp_path: Path, stack: Stack) -> Iterator[Bench]:
     """A registry with a repository."""
-    with Bench.opened(tmp_path) as opened:
+    with Bench.opened(tmp_path, **stack.settings(tmp_path)) as opened:
         yield opened
 
 

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.stacks import Stack
+
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def bench(tmp_path: Path, stack: Stack) -> Iterator[Bench]:
     """A registry with a repository, and what a test needs to work on it."""
-    with Bench.opened(tmp_path) as opened:
+    with Bench.opened(tmp_path, **stack.settings(tmp_path)) as opened:
         yield opened

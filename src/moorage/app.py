@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from moorage import draining, installation, proxies
+from moorage import draining, installation, keyfile, proxies
 from moorage.aws import door as aws
 from moorage.aws.request import AwsRequest
 from moorage.aws.sigv4 import SignedRequest
@@ -67,7 +67,7 @@ def prepare(settings: Settings) -> None:
     if settings.audit is not None:
         auditfile.check(settings.audit)
     with installation.locked(settings.data):
-        installation.ensure_master_key(settings)
+        keyfile.ensure(settings)
         database = _open_database(settings)
         try:
             if settings.database_is_shared:
@@ -88,7 +88,7 @@ def migrate(settings: Settings) -> None:
     """
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with installation.locked(settings.data):
-        installation.ensure_master_key(settings)
+        keyfile.ensure(settings)
         database = _open_database(settings)
         try:
             installation.migrate(database.engine, settings)
@@ -124,7 +124,8 @@ def open_prepared(settings: Settings) -> Registry:
 
 
 def _registry(settings: Settings, database: SqliteDatabase | PostgresDatabase) -> Registry:
-    keyring = Keyring(installation.master_key(settings), os.urandom)
+    watched = keyfile.Watched(settings)  # before the first look: a change in between is not missed
+    keyring = Keyring(keyfile.read(settings), os.urandom, reread=watched)
     return Registry(settings, database, _open_store(settings), keyring, fetch=fetch, trail=_trail(settings))
 
 

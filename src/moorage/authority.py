@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from moorage import installation
+from moorage import installation, keyfile
 from moorage.config import SettingsError
 
 if TYPE_CHECKING:
@@ -206,8 +206,8 @@ def _make_signer(settings: Settings, now: datetime) -> Signer:
     signer = Signer(builder.sign(key, hashes.SHA256()), key)
     # The key first: a certificate without a key would look like a CA.
     ca_file(settings.data).unlink(missing_ok=True)
-    installation.write_private(folder(settings.data) / "ca-key.pem", _pem(key))
-    installation.write_private(ca_file(settings.data), _pem(signer.certificate))
+    keyfile.write_private(folder(settings.data) / "ca-key.pem", _pem(key))
+    keyfile.write_private(ca_file(settings.data), _pem(signer.certificate))
     ca_file(settings.data).chmod(0o644)
     return signer
 
@@ -225,7 +225,7 @@ def _issue(data: Path, signer: Signer, wanted: list[Name], now: datetime) -> Non
         .add_extension(x509.SubjectAlternativeName(wanted), critical=False)
     )
     certificate = builder.sign(signer.key, hashes.SHA256())
-    installation.write_private(server_file(data), _pem(certificate) + _pem(key))
+    keyfile.write_private(server_file(data), _pem(certificate) + _pem(key))
 
 
 def _builder(

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
-import secrets
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
 from sqlalchemy.exc import DBAPIError
 
-from moorage import migrations
+from moorage import keyfile, migrations
 from moorage.config import SettingsError
+from moorage.keyfile import write_private
 from moorage.registry import accounts
 from moorage.registry.keys import AccessKey, new_access_key, store
-from moorage.registry.secrets import KEY_BYTES, Forged, decode_key, encode_key
+from moorage.registry.rewrap import MASTER_KEY_CHECK
+from moorage.registry.secrets import Forged
 from moorage.registry.tables import access_keys, facts
 from moorage.registry.upsert import insert_if_absent
 
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from moorage.config import Settings
     from moorage.registry.core import Registry
 
-_MASTER_KEY_CHECK: Final = "master_key_check"
-"""Name of the fact that only the right master key opens."""
-MASTER_KEY_VARIABLE: Final = "MOORAGE_MASTER_KEY"
-
 
 @contextmanager
 def locked(data: Path) -> Iterator[None]:
@@ -40,30 +36,6 @@ def locked(data: Path) -> Iterator[None]:
     with (data / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def master_key_file(settings: Settings) -> Path:
-    """Return the file of the master key."""
-    return settings.master_key_file or settings.data / "master.key"
-
-
-def ensure_master_key(settings: Settings) -> None:
-    """Make a master key, unless there is one in its file or in the environment."""
-    file = master_key_file(settings)
-    if MASTER_KEY_VARIABLE not in os.environ and not file.exists():
-        write_private(file, encode_key(secrets.token_bytes(KEY_BYTES)) + "\n")
-
-
-def master_key(settings: Settings) -> bytes:
-    """Return the master key: from ``MOORAGE_MASTER_KEY``, else from its file; raises `SettingsError`."""
-    text, source = os.environ.get(MASTER_KEY_VARIABLE), MASTER_KEY_VARIABLE
-    if text is None:
-        source = str(master_key_file(settings))
-        text = master_key_file(settings).read_text()
-    try:
-        return decode_key(text)
-    except ValueError:
-        raise SettingsError(f"{source} must hold the base64 of {KEY_BYTES} bytes") from None
 
 
 def migrate(engine: sa.Engine, settings: Settings) -> None:
@@ -104,12 +76,11 @@ def _tables(engine: sa.Engine) -> migrations.Found:
 
 def require(settings: Settings) -> None:
     """Raise `SettingsError` if nothing was ever started with these settings. Looks at files only."""
-    has_key = MASTER_KEY_VARIABLE in os.environ or master_key_file(settings).exists()
     file = settings.data / "moorage.sqlite"
     if settings.database is not None:
         scheme, _, path = settings.database.partition(":///")
         file = Path(path) if scheme == "sqlite" else settings.data
-    if not has_key or not file.exists():
+    if not keyfile.is_there(settings) or not file.exists():
         raise SettingsError(f"there is no registry in {settings.data} yet: start it with `moorage serve`")
 
 
@@ -138,6 +109,7 @@ def ensure_root_key(registry: Registry) -> None:
     with registry.database.write() as tx:
         _check_master_key(registry, tx)
         accounts.ensure(tx, account_id, registry.clock())
+        accounts.require(tx, account_id, lock=True)
         if known is None and registry.settings.database_is_shared and _has_root_key(tx, account_id):
             # Another node made it, and has its file.
             return
@@ -157,14 +129,14 @@ def _has_root_key(tx: sa.Connection, account_id: str) -> bool:
 
 def _check_master_key(registry: Registry, tx: sa.Connection) -> None:
     """Raise `SettingsError` if other data is sealed with another key. Nodes that start at once pass here in turn."""
-    keyring, check = registry.keyring, facts.c.name == _MASTER_KEY_CHECK
+    keyring, check = registry.keyring, facts.c.name == MASTER_KEY_CHECK
     sealed = tx.execute(sa.select(access_keys.c.id, access_keys.c.secret).limit(1)).first()
     insert_if_absent(
-        tx, facts, {"name": _MASTER_KEY_CHECK, "value": keyring.seal_text("the master key", _MASTER_KEY_CHECK)}
+        tx, facts, {"name": MASTER_KEY_CHECK, "value": keyring.seal_text("the master key", MASTER_KEY_CHECK)}
     )
     try:
         keyring.unseal_text(
-            tx.execute(sa.select(facts.c.value).where(check).with_for_update()).scalar_one(), _MASTER_KEY_CHECK
+            tx.execute(sa.select(facts.c.value).where(check).with_for_update()).scalar_one(), MASTER_KEY_CHECK
         )
         if sealed is not None:
             keyring.unseal(sealed.secret, sealed.id)
@@ -217,14 +189,3 @@ def read_address(data: Path) -> Address | None:
         return Address(**{field.name: given[field.name] for field in fields(Address) if field.name in given})
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return None
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, whole and durable or not at all."""
-    temporary = path.with_suffix(".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from moorage import app, installation
+from moorage import app, keyfile
 from moorage.config import Settings
 from moorage.registry.keys import new_access_key
 from moorage.registry.secrets import Keyring
@@ -42,7 +42,7 @@ def segment(value: Any) -> str:
 @pytest.fixture
 def keyring(server: Server) -> Keyring:
     """The keyring of the server's own master key."""
-    return Keyring(installation.master_key(Settings(data=server.data)), os.urandom)
+    return Keyring(keyfile.read(Settings(data=server.data)), os.urandom)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import shlex
 
 import typer
 
-from moorage import installation
+from moorage import installation, keyfile
 from moorage.cli.options import Account, Config, Data, fail, settings_of
 
 
@@ -24,7 +24,7 @@ def env(
     serving = installation.read_address(settings.data) or installation.address_of(settings)
     account = account_id or serving.account_id
     key = installation.read_root_key(settings.data, account)
-    if key is None and installation.master_key_file(settings).exists():
+    if key is None and keyfile.is_there(settings):
         fail(f"the root key of account {account} is not kept in {settings.data}: it was shown when it was made")
     if key is None:
         fail(f"there is no registry in {settings.data} yet: start it with `moorage serve`")

@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 
 from moorage import __version__
-from moorage.cli import access, account, collector, group, image, jobs, key, managing, oidc, policy, role, user
+from moorage.cli import (
+    access,
+    account,
+    collector,
+    group,
+    image,
+    jobs,
+    key,
+    managing,
+    master_key,
+    oidc,
+    policy,
+    role,
+    user,
+)
 from moorage.cli.apply import apply
 from moorage.cli.env import env
 from moorage.cli.migrate import migrate
@@ -29,6 +43,7 @@ app.add_typer(account.app, name="account")
 app.add_typer(user.app, name="user")
 app.add_typer(group.app, name="group")
 app.add_typer(key.app, name="key")
+app.add_typer(master_key.app, name="master-key")
 app.add_typer(policy.app, name="policy")
 app.add_typer(role.app, name="role")
 app.add_typer(oidc.app, name="oidc")

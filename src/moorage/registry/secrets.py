@@ -10,7 +10,10 @@ can be used for another.
 from __future__ import annotations
 
 import base64
+import dataclasses
+import threading
 import time
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,13 +26,15 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
 KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _MAX_TOKEN: Final = 4096
 _ALGORITHMS: Final = ["HS256"]
 _KEPT: Final = 4096
+_LOOK: Final = 1.0
+"""Seconds between two looks at whether the keys have changed."""
 
 
 class Expired(ValueError):
@@ -40,36 +45,108 @@ class Forged(ValueError):
     """A token that we did not sign, or not for this purpose."""
 
 
-class Keyring:
-    """Seals and signs with keys derived from one master key (32 bytes)."""
+@dataclass(frozen=True, slots=True)
+class MasterKey:
+    """A master key (32 bytes), and until when it is good for opening; the one in use has no end."""
 
-    def __init__(self, master: bytes, random: Callable[[int], bytes], clock: Callable[[], float] = time.time) -> None:
+    key: bytes = dataclasses.field(repr=False)
+    until: float | None = None
+    """Seconds since the epoch."""
+
+
+class _Derived:
+    """What is derived from one master key."""
+
+    def __init__(self, master: bytes) -> None:
         if len(master) != KEY_BYTES:
             raise ValueError(f"the master key must have {KEY_BYTES} bytes")
         self._master = master
-        self._random = random
-        self._clock = clock
-        self._signing = cache(lambda purpose: OctKey.import_key(self._derive(f"sign:{purpose}")))
+        self.signing = cache(lambda purpose: OctKey.import_key(self._derive(f"sign:{purpose}")))
         # That a signature is good never changes; whether the token still counts
         # (its time, its key) is asked anew each time.
-        self._verified = lru_cache(maxsize=_KEPT)(self._verify)
-        self._sealer = AESGCM(self._derive("seal"))
-
-    def __repr__(self) -> str:
-        return "Keyring(…)"
+        self.verify = lru_cache(maxsize=_KEPT)(self._verify)
+        self.sealer = AESGCM(self._derive("seal"))
 
     def _derive(self, purpose: str) -> bytes:
         info = f"moorage:{purpose}".encode()
         return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(self._master)
 
+    def _verify(self, purpose: str, token: str) -> dict[str, Any]:
+        try:
+            return jwt.decode(token, self.signing(purpose), algorithms=_ALGORITHMS).claims
+        except (JoseError, ValueError, TypeError, RecursionError):
+            raise Forged from None
+
+
+class Keyring:
+    """
+    Seals and signs with keys derived from one master key (32 bytes); opens and verifies with older ones too.
+
+    ``reread`` returns the keys if they have changed since it was last asked,
+    else None. It is asked before anything is made, when something does not
+    open, and once a second: a running process learns of a new key, and forgets
+    one that is taken away.
+    """
+
+    def __init__(
+        self,
+        master: bytes | Sequence[MasterKey],
+        random: Callable[[int], bytes],
+        clock: Callable[[], float] = time.time,
+        reread: Callable[[], Sequence[MasterKey] | None] = lambda: None,
+    ) -> None:
+        self._random = random
+        self._clock = clock
+        self._reread = reread
+        self._lock = threading.Lock()
+        self._looked = time.monotonic()
+        self._keys: list[tuple[MasterKey, _Derived]] = []
+        self._take([MasterKey(master)] if isinstance(master, bytes) else master)
+
+    def __repr__(self) -> str:
+        return "Keyring(…)"
+
+    def _take(self, masters: Sequence[MasterKey]) -> None:
+        known = {master.key: derived for master, derived in self._keys}
+        self._keys = [(master, known.get(master.key) or _Derived(master.key)) for master in masters]
+
+    def _look(self) -> None:
+        """Learn of other keys, if there are."""
+        with self._lock:
+            self._looked = time.monotonic()
+            if found := self._reread():
+                self._take(found)
+
+    def _in_use(self) -> _Derived:
+        self._look()
+        return self._keys[0][1]
+
+    def _accepted(self) -> Iterator[_Derived]:
+        """Yield the keys that may open something, and then those that are learned of."""
+        if time.monotonic() - self._looked > _LOOK:
+            self._look()
+        tried = self._keys
+        yield from (derived for master, derived in tried if self._is_good(master))
+        self._look()
+        if self._keys is not tried:
+            yield from (derived for master, derived in self._keys if self._is_good(master))
+
+    def _is_good(self, master: MasterKey) -> bool:
+        return master.until is None or master.until > self._clock()
+
     def seal(self, secret: str, context: str) -> bytes:
         """Encrypt a secret for the database; ``context`` (its row's key) is bound to it."""
         nonce = self._random(_NONCE_BYTES)
-        return nonce + self._sealer.encrypt(nonce, secret.encode(), context.encode())
+        return nonce + self._in_use().sealer.encrypt(nonce, secret.encode(), context.encode())
 
     def unseal(self, sealed: bytes, context: str) -> str:
         """Decrypt what `seal` made; raises ``cryptography.exceptions.InvalidTag`` with another key or row."""
-        return self._sealer.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context.encode()).decode()
+        for derived in self._accepted():
+            try:
+                return derived.sealer.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context.encode()).decode()
+            except InvalidTag:
+                continue
+        raise InvalidTag
 
     def seal_text(self, secret: str, context: str) -> str:
         """Encrypt as `seal` does, into text that fits a header."""
@@ -86,7 +163,7 @@ class Keyring:
         """Return a compact signed token; ``lifetime`` in seconds."""
         if lifetime is not None:
             claims = {**claims, "exp": int(self._clock() + lifetime)}
-        return jwt.encode({"alg": "HS256"}, claims, self._signing(purpose), algorithms=_ALGORITHMS)
+        return jwt.encode({"alg": "HS256"}, claims, self._in_use().signing(purpose), algorithms=_ALGORITHMS)
 
     def verify(self, purpose: str, token: str) -> dict[str, Any]:
         """Return the claims of a token signed for this purpose; raise `Forged` or `Expired`."""
@@ -98,11 +175,13 @@ class Keyring:
             raise Expired
         return claims
 
-    def _verify(self, purpose: str, token: str) -> dict[str, Any]:
-        try:
-            return jwt.decode(token, self._signing(purpose), algorithms=_ALGORITHMS).claims
-        except (JoseError, ValueError, TypeError, RecursionError):
-            raise Forged from None
+    def _verified(self, purpose: str, token: str) -> dict[str, Any]:
+        for derived in self._accepted():
+            try:
+                return derived.verify(purpose, token)
+            except Forged:
+                continue
+        raise Forged
 
 
 def encode_key(key: bytes) -> str:

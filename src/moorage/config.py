@@ -124,7 +124,7 @@ class Settings:
     """``debug``, ``info``, ``warning`` or ``error``."""
 
     last_used_seconds: int = 60
-    """Seconds between two writings of when keys were last used."""
+    """Seconds between two writings of when keys were last used and images last pulled."""
 
     audit: str | None = None
     """File of the audit trail (JSON lines), or ``-`` for standard output; without it there is no trail."""

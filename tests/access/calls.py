@@ -196,6 +196,16 @@ def _with_template(world: World, stage: Stage) -> Arguments:
     return {"prefix": stage.name}
 
 
+def _exclusion(_world: World, stage: Stage) -> Arguments:
+    return {"principalArn": f"arn:aws:iam::{stage.account}:role/{stage.name.replace('/', '-')}"}
+
+
+def _excluded(world: World, stage: Stage) -> Arguments:
+    done = world.call(world.root, "register_pull_time_update_exclusion", **_exclusion(world, stage))
+    assert done.status == 200, done
+    return _exclusion(world, stage)
+
+
 def _again(_world: World, stage: Stage) -> Arguments:
     return {"imageManifest": stage.image.manifest.decode(), "imageTag": "v2"}
 
@@ -230,6 +240,7 @@ OPERATIONS: Final = (
     on_this("DeleteRepository", "delete_repository", lambda *_: {"force": True}),
     of_registry("DeleteRepositoryCreationTemplate", "delete_repository_creation_template", _with_template),
     on_this("DeleteRepositoryPolicy", "delete_repository_policy", _policed),
+    of_registry("DeregisterPullTimeUpdateExclusion", "deregister_pull_time_update_exclusion", _excluded),
     on_this("DescribeImages", "describe_images"),
     of_registry("DescribeRegistry", "describe_registry", lambda *_: {}),
     operation("DescribeRepositories", "describe_repositories", lambda *_: {}, on=EVERY),
@@ -266,6 +277,7 @@ OPERATIONS: Final = (
         needs=("ecr:BatchGetImage",),
     ),
     on_this("ListImages", "list_images"),
+    of_registry("ListPullTimeUpdateExclusions", "list_pull_time_update_exclusions", lambda *_: {}),
     operation("ListTagsForResource", "list_tags_for_resource", lambda _, stage: {"resourceArn": stage.arn}),
     of_registry("PutAccountSetting", "put_account_setting", lambda *_: {"name": "BLOB_MOUNTING", "value": "ENABLED"}),
     on_this("PutImage", "put_image", _again),
@@ -278,6 +290,7 @@ OPERATIONS: Final = (
     on_this("PutLifecyclePolicy", "put_lifecycle_policy", lambda *_: {"lifecyclePolicyText": LIFECYCLE}),
     of_registry("PutRegistryPolicy", "put_registry_policy", lambda *_: {"policyText": REGISTRY_POLICY}),
     of_registry("PutRegistryScanningConfiguration", "put_registry_scanning_configuration", lambda *_: {}),
+    of_registry("RegisterPullTimeUpdateExclusion", "register_pull_time_update_exclusion", _exclusion),
     on_this("SetRepositoryPolicy", "set_repository_policy", lambda *_: {"policyText": OPEN_POLICY, "force": True}),
     on_this("StartLifecyclePolicyPreview", "start_lifecycle_policy_preview", _with_lifecycle),
     operation("TagResource", "tag_resource", lambda _, stage: {"resourceArn": stage.arn, "tags": TAG}),

@@ -14,14 +14,25 @@ from moorage.registry import images
 
 if TYPE_CHECKING:
     from moorage.oci.door import Call
+    from moorage.registry.images import Image
 
 _MAX_TAGS: Final = 100
 """Tags that one push may set; the whole push is refused beyond that."""
 
 
+def head(call: Call) -> Response:
+    """Tell all that `get` would say of a manifest; that is no pull."""
+    return _serve(call, images.get(call.ctx, call.repository, parse_reference(call.params["reference"])))
+
+
 def get(call: Call) -> Response:
     """Serve a manifest's bytes, as they came."""
     image = images.get(call.ctx, call.repository, parse_reference(call.params["reference"]))
+    call.ctx.registry.pulls.note(call.ctx, call.repository, image.digest)
+    return _serve(call, image)
+
+
+def _serve(call: Call, image: Image) -> Response:
     headers = {"Docker-Content-Digest": image.digest, "ETag": entity_tag(image.digest)}
     if not_modified(call.headers, image.digest):
         return Response(status_code=304, headers=headers)

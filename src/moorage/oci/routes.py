@@ -39,7 +39,7 @@ ROWS: tuple[Row, ...] = (
     Row("GET",    BLOB,                                "ecr:GetDownloadUrlForLayer",      Reading(blobs.get)),
     Row("DELETE", BLOB,                                "ecr:BatchDeleteImage",            Writing(blobs.delete)),
 
-    Row("HEAD",   MANIFEST,                            "ecr:BatchGetImage",               Reading(manifests.get)),
+    Row("HEAD",   MANIFEST,                            "ecr:BatchGetImage",               Reading(manifests.head)),
     Row("GET",    MANIFEST,                            "ecr:BatchGetImage",               Reading(manifests.get)),
     Row("PUT",    MANIFEST,                            "ecr:PutImage",                    Writing(manifests.put)),
     Row("DELETE", MANIFEST,                            "ecr:BatchDeleteImage",            Writing(manifests.delete)),

@@ -41,6 +41,11 @@ from moorage.operations.policies import (
     put_registry_policy,
     set_repository_policy,
 )
+from moorage.operations.pulls import (
+    deregister_pull_time_update_exclusion,
+    list_pull_time_update_exclusions,
+    register_pull_time_update_exclusion,
+)
 from moorage.operations.referrers import list_image_referrers
 from moorage.operations.registry import describe_registry
 from moorage.operations.repositories import (
@@ -77,6 +82,7 @@ OPERATIONS: tuple[Operation, ...] = (
     delete_repository,
     delete_repository_creation_template,
     delete_repository_policy,
+    deregister_pull_time_update_exclusion,
     describe_images,
     describe_registry,
     describe_repositories,
@@ -92,6 +98,7 @@ OPERATIONS: tuple[Operation, ...] = (
     initiate_layer_upload,
     list_image_referrers,
     list_images,
+    list_pull_time_update_exclusions,
     list_tags_for_resource,
     put_account_setting,
     put_image,
@@ -100,6 +107,7 @@ OPERATIONS: tuple[Operation, ...] = (
     put_lifecycle_policy,
     put_registry_policy,
     put_registry_scanning_configuration,
+    register_pull_time_update_exclusion,
     set_repository_policy,
     start_lifecycle_policy_preview,
     tag_resource,

@@ -11,7 +11,6 @@ from typing import Final
 _PULL_THROUGH: Final = "pull-through caches are not here yet"
 _REPLICATION: Final = "replication is not here yet"
 _SCANNING: Final = "there is no image scanner yet"
-_PULL_TIMES: Final = "pull times are not recorded yet"
 _SIGNING: Final = "managed signing is not here yet (signatures that clients push are kept and listed)"
 
 LATER: Final = {
@@ -28,9 +27,6 @@ LATER: Final = {
     "StopReplicationBackfill": _REPLICATION,
     "DescribeImageScanFindings": _SCANNING,
     "StartImageScan": _SCANNING,
-    "DeregisterPullTimeUpdateExclusion": _PULL_TIMES,
-    "ListPullTimeUpdateExclusions": _PULL_TIMES,
-    "RegisterPullTimeUpdateExclusion": _PULL_TIMES,
     "DeleteSigningConfiguration": _SIGNING,
     "DescribeImageSigningStatus": _SIGNING,
     "GetSigningConfiguration": _SIGNING,
@@ -47,7 +43,7 @@ NOTES: Final = {
     "CreateRepository": "encryption `AES256` only (that of the disk or bucket); `KMS` is refused with `KmsException`",
     "CreateRepositoryCreationTemplate": "encryption `AES256` only; `customRoleArn` is kept and no role taken on;"
     " of the events only `CREATE_ON_PUSH` happens yet",
-    "DescribeImages": "no scan status and no findings",
+    "DescribeImages": "no scan status and no findings; `lastRecordedPullTime` is at most `last_used_seconds` behind",
     "DescribeRegistry": "the replication configuration is empty, always",
     "GetRegistryScanningConfiguration": _SETTING,
     "ListImageReferrers": "needs `ecr:BatchGetImage`, as in ECR; without what stands under fallback tags",

@@ -99,6 +99,7 @@ def batch_get_image(
         image = images.find(ctx, repository, resolve(ctx, repository, identifier))
         if image is None:  # archived: it is there, and cannot be pulled
             raise Unresolved(*_NOT_FOUND)
+        ctx.registry.pulls.note(ctx, repository, image.digest)
         named: dict[str, str] = {"imageDigest": image.digest}
         if "imageTag" in identifier:
             named["imageTag"] = identifier["imageTag"]

@@ -24,6 +24,7 @@ from moorage.domain.errors import InvalidCredential, InvalidSignature
 from moorage.registry.attempts import Attempts
 from moorage.registry.auth import SYSTEM, Identity, authenticate
 from moorage.registry.hashing import HashStates
+from moorage.registry.pulls import Pulls
 from moorage.registry.uses import Uses
 from moorage.registry.webidentity import KeyCache
 
@@ -116,6 +117,7 @@ class Registry:
         self.hash_states = HashStates()
         self.issuer_keys = KeyCache(fetch)
         self.uses = Uses()
+        self.pulls = Pulls()
         self.attempts = Attempts(settings.failed_attempts)
         self._load = {"units": 0, "transfers": 0}
 
@@ -225,14 +227,19 @@ class Registry:
         return ThreadPoolExecutor(max_workers=_MOVERS, thread_name_prefix="moorage-bytes")
 
     def close(self) -> None:
-        """Finish running units, write which keys were used, and let go of files and connections."""
+        """Finish running units, write what they noted, and let go of files and connections."""
         for threads in ("_movers", "_threads"):
             if threads in self.__dict__:
                 getattr(self, threads).shutdown(wait=True)
         if self.trail is not None:
             self.trail.close()
-        self.uses.flush(self.database)
+        self.flush()
         self.database.close()
+
+    def flush(self) -> None:
+        """Write what requests have noted in memory: which keys were used, which images were pulled."""
+        self.uses.flush(self.database)
+        self.pulls.flush(self.database)
 
     def random(self, count: int) -> bytes:
         """Return that many random bytes."""

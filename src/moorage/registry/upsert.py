@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 def _insert(tx: sa.Connection, table: sa.Table) -> Any:
@@ -45,3 +45,20 @@ def insert_or_postpone(tx: sa.Connection, table: sa.Table, rows: sa.Select[Any])
     later = sa.case((given > there, given), else_=there)
     key = [column.name for column in table.primary_key.columns]
     tx.execute(inserted.on_conflict_do_update(index_elements=key, set_={"due_at": later}))
+
+
+def insert_or_merge(
+    tx: sa.Connection,
+    table: sa.Table,
+    rows: Sequence[Mapping[str, Any]],
+    merge: Mapping[str, Callable[[Any, Any], Any]],
+) -> None:
+    """
+    Insert rows, or where one is, let ``merge`` make each named column of the new value and the old one.
+
+    The rows are best ordered by the key, for the same reason as above.
+    """
+    inserted = _insert(tx, table)
+    changed = {name: rule(inserted.excluded[name], table.c[name]) for name, rule in merge.items()}
+    key = [column.name for column in table.primary_key.columns]
+    tx.execute(inserted.on_conflict_do_update(index_elements=key, set_=changed), rows)

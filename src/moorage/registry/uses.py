@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
@@ -82,7 +81,7 @@ _LATER = (
 
 @asynccontextmanager
 async def flushing(registry: Registry) -> AsyncIterator[None]:
-    """Write uses now and then while the block runs; what comes after is written when the registry is closed."""
+    """Write now and then what requests note while the block runs; the rest is written when the registry is closed."""
     task = asyncio.create_task(_flush_for_ever(registry))
     try:
         yield
@@ -95,4 +94,4 @@ async def flushing(registry: Registry) -> AsyncIterator[None]:
 async def _flush_for_ever(registry: Registry) -> None:
     while True:
         await asyncio.sleep(registry.settings.last_used_seconds)
-        await registry.perform(partial(registry.uses.flush, registry.database))
+        await registry.perform(registry.flush)

@@ -27,6 +27,8 @@ from moorage.domain.errors.access import (
 from moorage.domain.errors.content import (
     DeletedImageNotFound,
     EmptyUpload,
+    ExclusionAlreadyExists,
+    ExclusionNotFound,
     ImageAlreadyExists,
     ImageDigestDoesNotMatch,
     ImageNotFound,
@@ -87,6 +89,8 @@ __all__ = [
     "EmptyUpload",
     "EntityAlreadyExists",
     "EntityInUse",
+    "ExclusionAlreadyExists",
+    "ExclusionNotFound",
     "ExpiredCredential",
     "ExpiredSession",
     "Failure",

@@ -348,3 +348,21 @@ class KmsFailure(Failure, aws="KmsException", oci=(400, "UNSUPPORTED"), text="{r
     def members(self) -> dict[str, Any]:
         """The code that KMS would have given."""
         return {"kmsError": "KMSUnsupportedOperationException"}
+
+
+class ExclusionNotFound(
+    Failure,
+    aws="ExclusionNotFoundException",
+    oci=(404, "UNSUPPORTED"),
+    text="There is no pull time update exclusion of {principal} in the registry with id '{registry_id}'",
+):
+    """The principal's pulls leave their time already."""
+
+
+class ExclusionAlreadyExists(
+    Failure,
+    aws="ExclusionAlreadyExistsException",
+    oci=(409, "DENIED"),
+    text="There is a pull time update exclusion of {principal} already in the registry with id '{registry_id}'",
+):
+    """A principal is excluded once."""

@@ -67,7 +67,9 @@ def _session(
     role = roles.find(tx, account, name)
     if role is None:
         raise NoSuchEntity(kind="role", name=name)
-    claims: Mapping[str, object] = sessions.role_claims(role, session, session_policy)
+    # As one that has just begun.
+    until = now.timestamp() + role.max_session
+    claims: Mapping[str, object] = {**sessions.role_claims(role, session, session_policy), sessions.UNTIL: until}
     try:
         standing = sessions.standing(tx, claims, now)
     except policies.PolicyError as problem:

@@ -278,7 +278,9 @@ def people(call: Call) -> Iterator[tuple[str, Callable[[World, Call], Case]]]:
     if call.on != NONE:
         yield elsewhere.__name__, elsewhere
     if call.on == THIS and not call.creates:
-        yield from ((make.__name__, make) for make in ON_REPOSITORIES)
+        # Nobody of another account can even name a repository of a registry that is always the caller's own.
+        makes = [make for make in ON_REPOSITORIES if not call.own_registry or not make.__name__.startswith("foreign")]
+        yield from ((make.__name__, make) for make in makes)
     for action in call.needs:
         short = action.removeprefix("ecr:")
         yield f"everything_but_{short}", everything_but(action)

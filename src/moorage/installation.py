@@ -157,12 +157,14 @@ class Address:
     """File of the CA that clients must trust, where it is one of our own."""
     database: str | None = None
     """The database that it was started with, without the password."""
+    audit: str | None = None
+    """The file of its audit trail, where it has one."""
 
     @property
     def defaults(self) -> dict[str, str]:
         """The settings that commands beside the server take from it where they are told no others."""
-        found = {"region": self.region, "account_id": self.account_id}
-        return found if self.database is None else {**found, "database": self.database}
+        told = {"database": self.database, "audit": self.audit}
+        return {"region": self.region, "account_id": self.account_id} | {k: v for k, v in told.items() if v is not None}
 
 
 def address_of(settings: Settings, ca: Path | None = None) -> Address:
@@ -174,6 +176,7 @@ def address_of(settings: Settings, ca: Path | None = None) -> Address:
         settings.account_id,
         None if ca is None else str(ca),
         None if database is None else database.render_as_string(),
+        None if settings.audit in {None, "-"} else str(Path(str(settings.audit)).absolute()),
     )
 
 

@@ -55,7 +55,10 @@ def apply(
     try:
         with writing(any_account=True) as ctx:
             changes = _apply(ctx, text, folder, prune=prune)
-            if dry_run or not changes:
+            changing = bool(changes) and not dry_run
+            if ctx.entry is not None:
+                ctx.entry.kept, ctx.entry.answer = changing, {"changes": [change.as_json() for change in changes]}
+            if not changing:
                 raise _Undone
     except _Undone:
         pass

@@ -38,6 +38,16 @@ class Given:
     account_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The command that is running, for the audit trail."""
+
+    noun: str
+    verb: str
+    values: dict[str, Any]
+    """Its own options, and not those that all commands have."""
+
+
 _OPTIONS: Final[dict[str, Any]] = {
     "data": Data,
     "database": Database,
@@ -45,6 +55,7 @@ _OPTIONS: Final[dict[str, Any]] = {
     "master_key_file": MasterKeyFile,
     "account_id": Account,
 }
+running: Final[ContextVar[Running | None]] = ContextVar("running", default=None)
 given: Final[ContextVar[Given]] = ContextVar("given", default=Given())  # noqa: B039 (frozen)
 
 
@@ -65,6 +76,7 @@ class Commands(typer.Typer):
 def managed(function: Callable[..., object]) -> Callable[..., object]:
     """Return a command with the common options."""
     own = inspect.signature(function, eval_str=True)
+    noun = function.__module__.rpartition(".")[2]
     options = {**_OPTIONS, "as_json": Json}
     added = {name: option for name, option in options.items() if name not in own.parameters}
 
@@ -74,6 +86,8 @@ def managed(function: Callable[..., object]) -> Callable[..., object]:
         wants_json.set(common.get("as_json") or values.get("as_json") or False)
         told = {field.name: common.get(field.name, values.get(field.name)) for field in fields(Given)}
         given.set(Given(**told))
+        special = {name: value for name, value in values.items() if name not in options}
+        running.set(Running(noun, function.__name__.rstrip("_"), special))
         with in_one_line():
             return function(**values)
 

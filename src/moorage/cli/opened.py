@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 from moorage import installation
 from moorage.cli.managing import Given, given, in_one_line
 from moorage.cli.options import Account, Data, settings_of
+from moorage.cli.recorded import recorded
 from moorage.registry import accounts
 from moorage.registry.auth import Identity
 from moorage.registry.identities import root_principal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from moorage.config import Settings
+    from moorage.registry.audit import Entry
     from moorage.registry.core import Context, Registry
 
 __all__ = ["Account", "Data", "chosen_settings", "opened", "reading", "writing"]
@@ -30,7 +33,10 @@ def chosen_settings(data: Path | None = None, account_id: str | None = None) -> 
     config = told.pop("config")
     settings = settings_of(config, **told)
     serving = installation.read_address(settings.data)
-    return settings if serving is None else settings_of(config, serving.defaults, **told)
+    if serving is not None:
+        settings = settings_of(config, serving.defaults, **told)
+    # A command's standard output is for what it says.
+    return dataclasses.replace(settings, audit=None) if settings.audit == "-" else settings
 
 
 @contextmanager
@@ -62,10 +68,16 @@ def writing(data: Path | None = None, account_id: str | None = None, *, any_acco
 
     The account must be there, unless the command is about accounts (``any_account``).
     """
-    with opened(data, account_id) as registry, registry.write(_root(registry.settings)) as ctx:
+    with opened(data, account_id) as registry, recorded(registry) as entry, _write(registry, entry) as ctx:
         if not any_account:
             accounts.require(ctx.tx, ctx.registry_id, lock=True)
         yield ctx
+
+
+def _write(registry: Registry, entry: Entry | None) -> AbstractContextManager[Context]:
+    facts = {} if entry is None else dict(entry.facts)
+    request_id = "-" if entry is None else entry.request_id
+    return registry.write(_root(registry.settings), request_id=request_id, facts=facts, entry=entry)
 
 
 def _root(settings: Settings) -> Identity:

@@ -74,6 +74,8 @@ class Entry:
         self.extra: dict[str, Any] = {}
         self.error: tuple[str, str] | None = None
         self.codes: Mapping[str, str] = _CODES
+        self.kept = True
+        """Whether it is to be recorded; nothing happened otherwise."""
 
     def __enter__(self) -> Self:
         return self
@@ -87,9 +89,12 @@ class Entry:
                 self.extra |= {"decidedBy": error.decided_by, "statement": error.statement}
         elif isinstance(error, asyncio.CancelledError) or type(error).__name__ == "ClientDisconnect":
             self.error = ("ClientDisconnected", "The client went away before it was answered")
+        elif error is not None and self.source == MOORAGE:
+            self.error = ("CommandRefused", "The command ended with a message")
         elif error is not None:
             self.error = ("InternalFailure", "An internal error occurred")
-        self._trail.record(self)
+        if self.kept:
+            self._trail.record(self)
 
     def by(self, identity: Identity) -> None:
         """Note who asked, and the registry that their credential addresses."""

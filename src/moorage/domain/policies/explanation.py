@@ -42,9 +42,9 @@ def steps(decision: Decision, owner: str) -> Iterator[Step]:
     if not decision.allowed and decision.causes:
         yield Step("Does any policy deny it?", f"Yes: {named(decision.causes[0])}. A Deny always wins.")
         return
-    yield Step("Does any policy deny it?", f"No, none of the {len(findings)} that have a say.")
+    yield Step("Does any policy deny it?", "No, none of those that have a say.")
     yield Step("Whose word is needed?", _whose(decision, owner))
-    if (findings and case.resource) or not _own(decision, owner):
+    if not _login(decision):
         yield Step(_SIDES["resource"], _side([one for one in findings if one.placed.place in {REPOSITORY, REGISTRY}]))
     if case.question.is_root:
         yield Step(_SIDES["identity"], "The caller is its account's root, which needs no policy.")
@@ -85,12 +85,16 @@ def unknown_keys(decision: Decision) -> list[str]:
     return sorted(key for key in keys if not case.question.values(key))
 
 
+def _login(decision: Decision) -> bool:
+    return decision.case.question.action == "ecr:getauthorizationtoken"
+
+
 def _own(decision: Decision, owner: str) -> bool:
     return decision.case.question.principal.account == owner
 
 
 def _whose(decision: Decision, owner: str) -> str:
-    if decision.case.question.action == "ecr:getauthorizationtoken":
+    if _login(decision):
         return "A login is a matter between the caller and its own account: its own policies must allow it."
     if _own(decision, owner):
         return "Caller and registry are of one account: one Allow on either side is enough."
@@ -107,7 +111,7 @@ def _side(findings: Sequence[Finding]) -> str:
         if best.reach is Reach.ACCOUNT:
             return f"{found}, to the account: which of its users may is for the account's own policies to say."
         return f"{found}."
-    return f"No: {', '.join(one.placed.source for one in findings)}: not a word."
+    return f"No, nothing in {', '.join(one.placed.source for one in findings)} does."
 
 
 def _statement(decision: Decision, place: Place) -> dict[str, Any]:

@@ -70,6 +70,11 @@ OTHER: dict[str, Any] = {
     "audit": "audit.jsonl",
     "upload_expiry_hours": 2,
     "jobs": False,
+    "repositories_per_registry": 77,
+    "images_per_repository": 77,
+    "tags_per_image": 77,
+    "bytes_per_repository": 77,
+    "bytes_per_account": 77,
     "log_requests": True,
     "metrics": "192.0.2.0/24",
     "jobs_poll_seconds": 7,
@@ -77,6 +82,11 @@ OTHER: dict[str, Any] = {
 """For each setting a value that is not its default."""
 
 FOR_THE_FILE = {
+    "repositories_per_registry",
+    "images_per_repository",
+    "tags_per_image",
+    "bytes_per_repository",
+    "bytes_per_account",
     "log_requests",
     "database_pool",
     "database_wait_seconds",

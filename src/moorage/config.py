@@ -138,6 +138,21 @@ class Settings:
     upload_expiry_hours: int = 24
     """Hours after which an upload that nobody continued is forgotten."""
 
+    repositories_per_registry: int = 100_000
+    """How many repositories each account may have in each region; 0 for no limit. As ECR's default."""
+
+    images_per_repository: int = 100_000
+    """How many images a repository may have; 0 for no limit. As ECR's default."""
+
+    tags_per_image: int = 1000
+    """How many tags an image may have; 0 for no limit. As ECR's default."""
+
+    bytes_per_repository: int = 0
+    """How many bytes a repository may hold, layers and manifests; 0 for no limit."""
+
+    bytes_per_account: int = 0
+    """How many bytes the repositories of an account may hold together; 0 for no limit."""
+
     jobs: bool = True
     """Run the registry's own work (expired uploads and the like) in the background. Any node may, one should."""
 
@@ -168,6 +183,7 @@ class Settings:
             "gc_grace_minutes must be at least 1": self.gc_grace_minutes >= 1,
             "undelete_hours must be 0 or more": self.undelete_hours >= 0,
             "lifecycle_interval_minutes must be at least 1": self.lifecycle_interval_minutes >= 1,
+            "limits must not be negative": self._smallest_limit >= 0,
             "jobs_poll_seconds must be at least 1": self.jobs_poll_seconds >= 1,
             "log_level must be debug, info, warning or error": self.log_level in {"debug", "info", "warning", "error"},
             "dev accepts any credentials, so host must be a loopback address": not self.dev or self.host in LOOPBACK,
@@ -217,6 +233,11 @@ class Settings:
     def database_is_shared(self) -> bool:
         """Whether other nodes may be at work on the same database: it is not a file beside this one."""
         return self.database is not None and not self.database.startswith("sqlite")
+
+    @property
+    def _smallest_limit(self) -> int:
+        counts = min(self.repositories_per_registry, self.images_per_repository, self.tags_per_image)
+        return min(counts, self.bytes_per_repository, self.bytes_per_account)
 
     @property
     def base_url(self) -> str:

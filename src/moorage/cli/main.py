@@ -19,6 +19,7 @@ from moorage.cli import (
     master_key,
     oidc,
     policy,
+    quota,
     role,
     user,
 )
@@ -50,6 +51,7 @@ app.add_typer(oidc.app, name="oidc")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(collector.app, name="gc")
 app.add_typer(image.app, name="image")
+app.add_typer(quota.app, name="quota")
 
 
 def _show_version(wanted: bool) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from moorage.domain.errors import ImageStorageClassUpdateNotSupported
-from moorage.registry import repositories
+from moorage.registry import repositories, usage
 from moorage.registry.tables import archivals, edges, manifests
 from moorage.registry.upsert import insert_or_update
 
@@ -57,9 +57,11 @@ def archive(ctx: Context, repository: Repository, digest: str) -> None:
     if status(ctx, repository, digest) == ARCHIVED:
         raise ImageStorageClassUpdateNotSupported(digest=digest, reason="it is archived already")
     _require_independent(ctx, repository, digest, of=ACTIVE)
-    for one in _with_followers(ctx, repository, digest):
+    gone = _with_followers(ctx, repository, digest)
+    for one in gone:
         values = {"repository_id": repository.id, "digest": one, "status": ARCHIVED, "archived_at": ctx.now}
         insert_or_update(ctx.tx, archivals, values, key=["repository_id", "digest"])
+    usage.archived(ctx, repository, len(gone))
 
 
 def restore(ctx: Context, repository: Repository, digest: str) -> None:
@@ -83,6 +85,7 @@ def revive(ctx: Context, repository: Repository, digest: str) -> None:
     )
     if rows := [{"wanted": one} for one in _archived_with(ctx, repository, digest)]:
         ctx.tx.execute(back.values(status=ACTIVE, activated_at=ctx.now), rows)
+        usage.add(ctx, repository, images=len(rows), size=0)
 
 
 def _require_independent(ctx: Context, repository: Repository, digest: str, of: str) -> None:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
+from moorage.registry import usage
 from moorage.registry.tables import (
     Instant,
     blobs,
@@ -161,6 +162,7 @@ def settle_layers(ctx: Context, due: DueLayers, now: datetime) -> int:
 def unlink(ctx: Context, repository_id: str, digests: Collection[str], due_at: datetime) -> None:
     """Take layers away from a repository, and look at the blobs at ``due_at``. The caller has its lock."""
     loosen_blobs(ctx, repository_id, digests, due_at)
+    usage.release_layers(ctx.tx, repository_id, digests)
     ctx.tx.execute(
         sa.delete(repository_blobs).where(
             repository_blobs.c.repository_id == repository_id, repository_blobs.c.digest.in_(digests)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -19,7 +19,7 @@ from moorage.domain.errors import (
 )
 from moorage.domain.manifests import MANIFEST_TYPES, Manifest
 from moorage.domain.names import Digest, Tag
-from moorage.registry import archive, layers, removal, repositories
+from moorage.registry import archive, layers, removal, repositories, usage
 from moorage.registry.tables import edges, manifests, tags
 from moorage.registry.upsert import insert_or_update
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from moorage.registry.core import Context
     from moorage.registry.repositories import Repository
-
-MAX_TAGS_PER_IMAGE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +190,7 @@ def _insert(ctx: Context, repository: Repository, manifest: Manifest, digest: Di
             body=manifest.body,
         )
     )
+    usage.add(ctx, repository, images=1, size=len(manifest.body))
     rows = [{"repository_id": repository.id, "parent": digest, **edge} for edge in _edges(manifest)]
     if rows:
         ctx.tx.execute(sa.insert(edges), rows)
@@ -221,8 +220,9 @@ def _image_size(ctx: Context, repository: Repository, manifest: Manifest) -> int
 
 def _point(ctx: Context, repository: Repository, tag: Tag, digest: Digest, before: Digest | None) -> None:
     count = sa.select(sa.func.count()).where(tags.c.repository_id == repository.id, tags.c.digest == digest)
-    if ctx.tx.execute(count).scalar_one() >= MAX_TAGS_PER_IMAGE:
-        raise LimitExceeded(reason=f"The maximum number of tags per image ({MAX_TAGS_PER_IMAGE}) has been exceeded")
+    limit = ctx.settings.tags_per_image
+    if limit and ctx.tx.execute(count).scalar_one() >= limit:
+        raise LimitExceeded(reason=f"The maximum number of tags per image has been exceeded: {limit}")
     values = {"repository_id": repository.id, "name": tag, "digest": digest, "tagged_at": ctx.now}
     insert_or_update(ctx.tx, tags, values, key=["repository_id", "name"])
     _note_tagged(ctx, repository, digest, tagged=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from moorage.registry import collection
+from moorage.registry import collection, usage
 from moorage.registry.tables import deleted_images, manifests, tags
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def remove(ctx: Context, repository: Repository, digests: Collection[str]) -> di
         _keep(ctx, repository, digests, names)
     due_at = ctx.now + max(window(ctx), collection.grace(ctx))
     collection.loosen_layers(ctx, repository.id, digests, due_at)
+    usage.release_images(ctx.tx, repository.id, digests)
     ctx.tx.execute(
         sa.delete(manifests).where(manifests.c.repository_id == repository.id, manifests.c.digest.in_(digests))
     )

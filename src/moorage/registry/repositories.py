@@ -17,7 +17,7 @@ from moorage.domain.errors import (
     RepositoryNotFound,
 )
 from moorage.domain.names import RepositoryName, repository_arn
-from moorage.registry import collection, paging, resource_tags
+from moorage.registry import collection, paging, resource_tags, usage
 from moorage.registry.auth import Need, allows, authorize
 from moorage.registry.registries import RULES, rules_of
 from moorage.registry.registries import rules as registry_rules
@@ -198,6 +198,8 @@ def create(
             ctx.tx.execute(sa.insert(repositories).values(values))
     except IntegrityError:
         raise RepositoryAlreadyExists(name=name, registry_id=ctx.registry_id) from None
+    usage.require_room_for_repository(ctx)
+    usage.begin(ctx.tx, ctx.registry_id, str(values["id"]))
     return get(ctx, name)
 
 

@@ -452,3 +452,26 @@ deleted_images = sa.Table(
     sa.Index(None, "repository_id", "subject"),
     comment="Images that were deleted and can still be restored.",
 )
+
+usage = sa.Table(
+    "usage",
+    metadata,
+    _repository_id(),
+    sa.Column("account_id", sa.String(12), nullable=False),
+    sa.Column("images", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("max_images", sa.BigInteger, nullable=True),
+    sa.Column("max_bytes", sa.BigInteger, nullable=True),
+    sa.Index(None, "account_id"),
+    comment="What repositories hold, and the quotas that are their own.",
+)
+
+account_quotas = sa.Table(
+    "account_quotas",
+    metadata,
+    sa.Column("account_id", sa.String(12), primary_key=True),
+    sa.Column("max_repositories", sa.BigInteger, nullable=True),
+    sa.Column("max_images", sa.BigInteger, nullable=True),
+    sa.Column("max_bytes", sa.BigInteger, nullable=True),
+    comment="Quotas that are an account's own.",
+)

@@ -29,7 +29,7 @@ from moorage.domain.errors import (
     UploadNotFound,
 )
 from moorage.domain.names import Digest, parse_upload_id
-from moorage.registry import collection, layers, repositories
+from moorage.registry import collection, layers, repositories, usage
 from moorage.registry.again import again
 from moorage.registry.hashing import HashState
 from moorage.registry.storage import Busy, Missing, upload_of
@@ -227,7 +227,7 @@ class Appender:
             repositories.lock(ctx, self._repository)
             self._take_upload(ctx)
             stored = _store_blob(ctx, digest, self.offset, location)
-            linked = _link(ctx, self._repository, digest)
+            linked = _link(ctx, self._repository, digest, self.offset)
             if not stored:
                 # Somebody stored the same bytes before: theirs stay, ours go.
                 collection.condemn(ctx, location, self.offset)
@@ -329,14 +329,17 @@ def _store_blob(ctx: Context, digest: Digest, size: int, location: str) -> bool:
     return True
 
 
-def _link(ctx: Context, repository: Repository, digest: Digest) -> bool:
+def _link(ctx: Context, repository: Repository, digest: Digest, size: int) -> bool:
     """
     Let a repository see a layer; tell whether it could not count on it before.
 
     Without an image that needs it, the layer will not stay for ever.
     """
     row = {"repository_id": repository.id, "digest": digest, "linked_at": ctx.now}
-    is_new = insert_if_absent(ctx.tx, repository_blobs, row) or not layers.is_available(ctx, repository, digest)
+    is_linked = insert_if_absent(ctx.tx, repository_blobs, row)
+    if is_linked:
+        usage.add(ctx, repository, size=size)
+    is_new = is_linked or not layers.is_available(ctx, repository, digest)
     collection.loosen_link(ctx, repository.id, digest)
     return is_new
 
@@ -346,4 +349,4 @@ def mount(ctx: Context, repository: Repository, layer: layers.Layer) -> None:
     repositories.lock(ctx, repository)
     if not collection.hold(ctx, layer.digest):
         raise LayerNotFound(digest=layer.digest, name=repository.name, registry_id=repository.registry_id)
-    _link(ctx, repository, layer.digest)
+    _link(ctx, repository, layer.digest, layer.size)

@@ -221,19 +221,20 @@ def test_pushers_hit_the_limit_exactly(bench: Bench, whose: str) -> None:
 def test_images_hit_the_limit_exactly(bench: Bench) -> None:
     """Eight pushers of images at once leave exactly as many as the quota allows."""
     blob = bench.blob(b"1234")
-    limit(bench, bench.first, max_images=20)
+    first = bench.first
+    limit(bench, first, max_images=20)
 
     def push(pusher: int) -> int:
         pushed = 0
         for number in range(6):
             with contextlib.suppress(LimitExceeded):
-                bench.put(_small(pusher * 100 + number, blob))
+                bench.put(_small(pusher * 100 + number, blob), repository=first)
                 pushed += 1
         return pushed
 
     with ThreadPoolExecutor(PUSHERS) as threads:
         assert sum(threads.map(push, range(PUSHERS))) == 20
-    assert held(bench, bench.first) == in_truth(bench, bench.first)
+    assert held(bench, first) == in_truth(bench, first)
 
 
 def test_repositories_hit_the_limit_exactly(bench: Bench) -> None:

@@ -189,9 +189,15 @@ class World:
             key = keys.create(ctx, name)
         return Person(arn, account, key.access_key_id, key.secret_access_key)
 
-    def session(self, *statements: Statement, policy: Sequence[Statement] | str = (), account: str = ACCOUNT) -> Person:
+    def session(
+        self,
+        *statements: Statement,
+        policy: Sequence[Statement] | str = (),
+        account: str = ACCOUNT,
+        name: EntityName | None = None,
+    ) -> Person:
         """Make a role with a policy, and take it on; ``policy`` is the session's own."""
-        name = EntityName(f"role-{self.number()}")
+        name = name or EntityName(f"role-{self.number()}")
         trusted = {"AWS": f"arn:aws:iam::{account}:user/{self.broker.arn.rpartition('/')[2]}"}
         trust = document({"Effect": "Allow", "Principal": trusted, "Action": "sts:AssumeRole"})
         with self.writing(account) as ctx:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from moorage import installation
 from moorage.domain.names import EntityName
 from moorage.registry import identities, keys
 from tests import content
@@ -458,7 +457,7 @@ def test_forged_session_tokens(world: World, stage: Stage) -> None:
 
 def test_the_master_key_itself_signs_nothing(world: World, stage: Stage) -> None:
     """Every purpose has a key of its own: what is signed with the key that they are made from is forged."""
-    master = installation.master_key(world.registry.settings)
+    master = world.registry.keyring._keys[0][0].key
     for purpose, token in purposes(world, stage).items():
         if purpose in {"login", "page", "layer"}:
             assert not opens(world, stage, purpose, resigned(token, master))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from moorage.registry.collection import Bytes
     from moorage.registry.core import Registry
 
-_ROWS: Final = 200
+_ROWS: Final = 500
 """Rows in one transaction: short enough that a push does not wait for it."""
 _OBJECTS: Final = 1000
 """Objects that are deleted together."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from functools import partial
@@ -174,3 +175,45 @@ def test_a_blob_delete_against_a_manifest(door: Door, repository: str) -> None:
             lambda blob=blob: door("DELETE", f"/v2/{repository}/blobs/{blob}"),  # type: ignore[misc]
         )
         assert (pushed.status, deleted.status) in {(201, 405), (404, 202)}
+
+
+def test_a_tag_that_becomes_immutable_stays(door: Door, ecr: Any, repository: str) -> None:
+    """Once PutImageTagMutability has answered no push that is under way moves the tag any more."""
+    images = [door.image(repository) for _ in range(4)]
+    for number in range(5):
+        tag = f"v{number}"
+        mode = {"repositoryName": repository, "imageTagMutability": "MUTABLE"}
+        ecr.put_image_tag_mutability(**mode)
+        door.manifest(repository, tag, images[0].manifest, images[0].media_type)
+        stood: list[bytes] = []
+
+        def close(tag: str = tag, stood: list[bytes] = stood) -> Answer:
+            ecr.put_image_tag_mutability(repositoryName=repository, imageTagMutability="IMMUTABLE")
+            answer = door("GET", f"/v2/{repository}/manifests/{tag}")
+            stood.append(answer.data)
+            return answer
+
+        def push(image: content.Image, tag: str = tag) -> Answer:
+            return [door.manifest(repository, tag, image.manifest, image.media_type) for _ in range(4)][-1]
+
+        pushes = [partial(push, image) for image in images[1:]]
+        at_once(*pushes, close)
+        assert door("GET", f"/v2/{repository}/manifests/{tag}").data == stood[0]
+
+
+def test_an_archived_image_against_its_push(door: Door, ecr: Any, repository: str) -> None:
+    """An index pushed at the moment its image is archived: the index is refused, or it keeps its image in use."""
+    for number in range(8):
+        child = door.image(repository)
+        index = content.index(child, annotations={"n": str(number)})
+
+        def archive(child: content.Image = child) -> Answer:
+            image = {"imageDigest": child.digest}
+            with contextlib.suppress(ecr.exceptions.ImageStorageClassUpdateNotSupportedException):
+                ecr.update_image_storage_class(repositoryName=repository, imageId=image, targetStorageClass="ARCHIVE")
+            return door("HEAD", f"/v2/{repository}/manifests/{child.digest}")
+
+        pushed, pulled = at_once(
+            partial(door.manifest, repository, content.digest_of(index), index, manifests.OCI_INDEX), archive
+        )
+        assert (pushed.status, pulled.status) in {(201, 200), (404, 404)}

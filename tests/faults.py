@@ -42,6 +42,18 @@ FINE: Final = Fault()
 Readable = BufferedReader | BufferedIOBase
 Plan = Callable[[str, str], Fault]
 """Takes method and path (with the query), and says what goes wrong."""
+Match = Callable[[str, str], bool]
+"""Takes the same, and tells whether a request is meant."""
+
+
+def fine(_method: str, _path: str) -> Fault:
+    """Let everything go well."""
+    return FINE
+
+
+def always(matching: Match, fault: Fault) -> Plan:
+    """Let all matching requests go wrong, and all others go well."""
+    return lambda method, path: fault if matching(method, path) else FINE
 
 
 @dataclass
@@ -49,14 +61,14 @@ class Proxy:
     """A running proxy. Change `plan` at any time."""
 
     endpoint: str
-    plan: Plan = lambda _method, _path: FINE
+    plan: Plan = fine
     seen: list[tuple[str, str]] = field(default_factory=list)
     """Method and path of each request."""
     sent: int = 0
     """Bytes of answers' bodies passed on."""
     ended: threading.Event = field(default_factory=threading.Event)
 
-    def next_ones(self, matching: Callable[[str, str], bool], *faults: Fault) -> None:
+    def next_ones(self, matching: Match, *faults: Fault) -> None:
         """Let the next matching requests go wrong in turn, and all others go well."""
         left, lock = list(faults), threading.Lock()
 

@@ -10,16 +10,14 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.config import Config
 
 from tests import faults, servers
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 REGION = "us-east-1"
 CREDENTIALS = servers.S3_CREDENTIALS
@@ -66,6 +64,9 @@ class S3Server:
         name = f"layers-{uuid.uuid4().hex[:12]}"
         client(self.endpoint).create_bucket(Bucket=name)
         return Bucket(name, self.endpoint)
+
+
+Starter = Callable[[str], S3Server]
 
 
 def client(endpoint: str) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage.domain import manifests
-from tests import content, servers
+from tests import content, servers, stacks
 from tests.clients import memory, tools
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Content:
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def large(tmp_path_factory: pytest.TempPathFactory, stack: stacks.Stack) -> Iterator[Server]:
     """A server of its own, whose folder goes away at once."""
     if not memory.supported():
         tools.missing("the memory of a process is read from Linux's /proc")
@@ -60,7 +60,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     free, needed = shutil.disk_usage(folder).free, LAYER + PARTS + GIB
     if free < needed:
         pytest.fail(f"{folder} has {free // MIB} MiB free, and {needed // MIB} MiB are needed", pytrace=False)
-    with servers.running(folder / "data") as started:
+    with servers.running(folder / "data", *stack.flags(folder / "data")) as started:
         started.client().create_repository(repositoryName="large")
         yield started
     shutil.rmtree(folder)
@@ -92,6 +92,9 @@ def get(server: Server, url: str, token: str | None = None) -> tuple[str, int]:
     """Get a layer; return its digest and length."""
     headers = {"Authorization": f"Basic {token}"} if token else {}
     answer = server.http.request("GET", url, headers=headers, preload_content=False)
+    if answer.status == 307:
+        # The layer is in a bucket.
+        answer = server.http.request("GET", answer.headers["Location"], preload_content=False)
     assert answer.status == 200
     return received(answer.stream(MIB))
 

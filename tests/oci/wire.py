@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from tests import content
 
@@ -81,6 +82,20 @@ class Answer:
         return str(target[1:])
 
 
+def follow(method: str, answer: Answer, headers: Mapping[str, str] | None = None) -> Answer:
+    """Go where a blob is, as clients do: with the headers of the request, and without its credential."""
+    assert method == "GET"
+    url = urlsplit(answer.location)
+    kept = {name: value for name, value in (headers or {}).items() if name.lower() != "authorization"}
+    connection = http.client.HTTPConnection(url.netloc, timeout=_PATIENCE)
+    try:
+        there = read(send(connection, method, f"{url.path}?{url.query}", headers=kept))
+    finally:
+        connection.close()
+    there.headers["Docker-Content-Digest"] = answer.headers["Docker-Content-Digest"]
+    return there
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
     """The distribution door of a server, with a credential to send or none; each request on a new connection."""
@@ -104,10 +119,11 @@ class Door:
         """Send a request and return its answer; a body of several pieces goes chunked."""
         connection = on or self.connect()
         try:
-            return read(send(connection, method, path, headers=self.with_credential(headers), body=body))
+            answer = read(send(connection, method, path, headers=self.with_credential(headers), body=body))
         finally:
             if on is None:
                 connection.close()
+        return follow(method, answer, headers) if answer.status == 307 else answer
 
     def with_credential(self, headers: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the headers with the credential added."""

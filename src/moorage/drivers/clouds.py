@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from obstore.store import (
         AzureConfig,
+        BackoffConfig,
         ClientConfig,
         GCSConfig,
         ObjectStore,
@@ -27,12 +28,11 @@ if TYPE_CHECKING:
 
     from moorage.drivers.object_urls import Target
 
-_PATIENT: Final[RetryConfig] = {
-    "max_retries": 8,
-    "retry_timeout": timedelta(seconds=45),
-    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=8), "base": 2},
+_BACKOFF: Final[BackoffConfig] = {
+    "init_backoff": timedelta(milliseconds=100),
+    "max_backoff": timedelta(seconds=8),
+    "base": 2,
 }
-"""Less than the minute for which AWS's clients wait for an answer of ours."""
 _HASTY: Final[RetryConfig] = {"max_retries": 0, "retry_timeout": timedelta(seconds=3)}
 _CREDENTIALS_KEPT: Final = timedelta(minutes=5)
 
@@ -50,8 +50,16 @@ class Cloud:
     def client(self) -> ObjectStore:
         """Return the client for everything that moves bytes: it asks again for a while."""
         # A timeout over the whole of a request would cut a slow pull; what stalls is cut by the other.
-        options: ClientConfig = {"timeout": timedelta(minutes=15), "read_timeout": timedelta(seconds=30)}
-        return self._made(self._target.endpoint, options, _PATIENT)
+        options: ClientConfig = {
+            "timeout": timedelta(minutes=15),
+            "read_timeout": self._target.seconds("stall_seconds"),
+        }
+        patient: RetryConfig = {
+            "max_retries": 20,
+            "retry_timeout": self._target.seconds("retry_seconds"),
+            "backoff": _BACKOFF,
+        }
+        return self._made(self._target.endpoint, options, patient)
 
     def hasty_client(self) -> ObjectStore:
         """Return a client that finds out quickly whether the store answers."""
@@ -59,7 +67,7 @@ class Cloud:
 
     def signer(self) -> ObjectStore:
         """Return the client that signs URLs for others: of the address under which they reach the store."""
-        return self._made(self._target.public_endpoint or self._target.endpoint, {}, _PATIENT)
+        return self._made(self._target.public_endpoint or self._target.endpoint, {}, _HASTY)
 
     def _made(self, endpoint: str | None, options: ClientConfig, retry: RetryConfig) -> ObjectStore:
         target = self._target

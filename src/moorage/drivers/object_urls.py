@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 _OPTIONS: Final = {
-    "s3": {"endpoint", "public_endpoint", "region", "addressing", "ca"},
-    "gs": {"endpoint", "ca"},
-    "az": {"account", "endpoint", "ca"},
+    "s3": {"endpoint", "public_endpoint", "region", "addressing"},
+    "gs": {"endpoint"},
+    "az": {"account", "endpoint"},
 }
+_COMMON: Final = {"ca", "retry_seconds", "stall_seconds"}
+_SECONDS: Final = {"retry_seconds": 45, "stall_seconds": 30}
+_MOST_SECONDS: Final = 300
 _SECRETS: Final = re.compile(r"key|secret|token|password|credential|sas|signature", re.IGNORECASE)
 _BUCKET_RE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _PREFIX_RE: Final = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
@@ -39,7 +43,7 @@ class Target:
         options = dict(parse_qsl(parts.query, keep_blank_values=True, max_num_fields=20))
         if "@" in parts.netloc or any(_SECRETS.search(name) for name in options):
             raise ValueError("credentials are taken from the environment, never from the URL")
-        if unknown := sorted(set(options) - _OPTIONS[parts.scheme]):
+        if unknown := sorted(set(options) - _OPTIONS[parts.scheme] - _COMMON):
             raise ValueError(f"{parts.scheme}:// knows no option {', '.join(unknown)}")
         prefix = parts.path.strip("/")
         if _BUCKET_RE.fullmatch(parts.netloc) is None:
@@ -58,6 +62,10 @@ class Target:
                 raise ValueError(f"{name} must be http(s)://host")
         if self.options.get("addressing", "path") not in {"path", "virtual"}:
             raise ValueError("addressing must be path or virtual")
+        for name in _SECONDS:
+            text = self.options.get(name, "1")
+            if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_SECONDS):
+                raise ValueError(f"{name} must be a number from 1 to {_MOST_SECONDS}")
 
     @property
     def endpoint(self) -> str | None:
@@ -79,6 +87,10 @@ class Target:
         """The region that requests are signed for."""
         given = self.options.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
         return given or "us-east-1"
+
+    def seconds(self, name: str) -> timedelta:
+        """Return ``retry_seconds`` (how long it is asked again) or ``stall_seconds`` (how long it may be silent)."""
+        return timedelta(seconds=int(self.options.get(name, _SECONDS[name])))
 
     @property
     def ca(self) -> bytes | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final, cast
@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-    from obstore import SignCapableStore, WritableFile
+    from obstore import GetResult, SignCapableStore, WritableFile
+    from obstore.store import ObjectStore as Client
 
 _CHUNK: Final = 1024 * 1024
 _URL_LIFETIME: Final = timedelta(minutes=15)
-_TRIES: Final = 6
-"""How often in a row a read is taken up again where it was cut, none of them bringing a byte."""
+_CUTS: Final = 6
+"""Answers in a row that may break off without having brought a byte."""
+_PAUSE: Final = 0.2
 _ATTRIBUTES: Final = {"Content-Type": "application/octet-stream"}
 
 
@@ -42,7 +44,9 @@ class ObjectStore:
     """A `BlobStore` in one bucket, shared by any number of machines."""
 
     def __init__(self, url: str, *, redirects: bool) -> None:
-        self._cloud = Cloud(Target.parse(url))
+        target = Target.parse(url)
+        self._patience = target.seconds("retry_seconds").total_seconds()
+        self._cloud = Cloud(target)
         self._client = self._cloud.client()
         self._redirects = redirects
 
@@ -70,35 +74,28 @@ class ObjectStore:
                 yield from self._read_piece(piece, first, last)
 
     def _read_piece(self, piece: Piece, first: int, last: int) -> Iterator[bytes]:
-        position, tries = first, 0
+        position, cuts = first, 0
         while position < last:
+            with self.answering(piece.key):
+                answer = self._ask(piece, position, last)
             try:
                 with self.answering(piece.key):
-                    for chunk in self._get(piece, position, last):
-                        tries = 0
+                    for chunk in answer.stream(min_chunk_size=_CHUNK):
+                        cuts = 0
+                        yield bytes(chunk)[: last - position]
                         position += len(chunk)
-                        yield chunk
+                    if position < last:
+                        raise BaseError(f"the body ended {last - position} bytes early")
             except StoreUnavailable:
-                tries += 1
-                if tries == _TRIES:
-                    self._require(piece)
+                # The connection broke while the body came.
+                cuts += 1
+                if cuts == _CUTS:
                     raise
-                # After the client's own retries: the connection was cut while the body came.
-                time.sleep(random.uniform(0, 0.1 * 2**tries))  # noqa: S311 (spreads, hides nothing)
+                time.sleep(random.uniform(0, 0.1 * 2**cuts))  # noqa: S311 (spreads, hides nothing)
 
-    def _get(self, piece: Piece, first: int, last: int) -> Iterator[bytes]:
+    def _ask(self, piece: Piece, first: int, last: int) -> GetResult:
         whole = (first, last) == (0, piece.size)
-        answer = obstore.get(self._client, piece.key, options={} if whole else {"range": (first, last)})
-        for chunk in answer.stream(min_chunk_size=_CHUNK):
-            yield bytes(chunk)[: last - first]
-            first += len(chunk)
-        if first < last:
-            raise BaseError(f"{piece.key}: the body ended {last - first} bytes early")
-
-    def _require(self, piece: Piece) -> None:
-        """Raise `Missing` if the store answers that it does not have those bytes."""
-        if self._size(piece.key) != piece.size:
-            raise Missing(piece.key)
+        return obstore.get(self._client, piece.key, options={} if whole else {"range": (first, last)})
 
     def locate(self, location: str) -> Elsewhere | Streamed:
         """Return a signed URL of bytes that are one object, where clients may be sent there."""
@@ -139,11 +136,12 @@ class ObjectStore:
 
     def check(self) -> None:
         """Ask once, and wait for seconds only."""
-        try:
-            with self.answering("check"):
-                obstore.head(self._cloud.hasty_client(), "moorage-is-anybody-there")
-        except Missing:
-            pass
+        with suppress(Missing), self.answering("check"):
+            obstore.head(self._hasty, "moorage-is-anybody-there")
+
+    @cached_property
+    def _hasty(self) -> Client:
+        return self._cloud.hasty_client()
 
     def delete(self, location: str) -> None:
         """Delete the pieces."""
@@ -152,22 +150,28 @@ class ObjectStore:
     def delete_many(self, locations: Sequence[str]) -> None:
         """Delete the pieces of all; S3 takes a thousand at once."""
         keys = [piece.key for location in locations for piece in Location.parse(location).pieces]
-        if not keys:
-            return
         try:
-            with self.answering(keys[0]):
-                obstore.delete(self._client, keys)
+            if keys:
+                self._delete(keys)
         except Missing:
             # A store that minds what is not there stops at it.
             for key in keys:
-                self._delete_one(key)
+                with suppress(Missing):
+                    self._delete([key])
 
-    def _delete_one(self, key: str) -> None:
-        try:
-            with self.answering(key):
-                obstore.delete(self._client, key)
-        except Missing:
-            pass
+    def _delete(self, keys: list[str]) -> None:
+        # The client asks again if it is refused, and not if the answer breaks off.
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                with self.answering(keys[0]):
+                    obstore.delete(self._client, keys)
+            except StoreUnavailable:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return
 
     def pieces(self, location: str) -> list[str]:
         """Return the locations of the objects."""

@@ -66,6 +66,8 @@ class Proxy:
     """Method and path of each request."""
     sent: int = 0
     """Bytes of answers' bodies passed on."""
+    open_answers: int = 0
+    """Answers that are being passed on."""
     ended: threading.Event = field(default_factory=threading.Event)
 
     def next_ones(self, matching: Match, *faults: Fault) -> None:
@@ -125,7 +127,7 @@ def _relay(state: Proxy, client: socket.socket, given: Readable, address: Any, *
         return False
     if fault.refuse is not None:
         _drain(given, length)
-        return _say(client, fault.refuse)
+        return _say(client, fault.refuse, method)
     with socket.create_connection(address) as server:
         kept = [line for line in head if not line.lower().startswith((b"connection:", b"expect:"))]
         server.sendall(b"\r\n".join([*kept, b"Connection: close", b"", b""]))
@@ -136,7 +138,7 @@ def _relay(state: Proxy, client: socket.socket, given: Readable, address: Any, *
         with server.makefile("rb") as answer:
             if fault.late is not None:
                 answer.read()
-                return _say(client, fault.late)
+                return _say(client, fault.late, method)
             return _answer(state, client, answer, fault, method, mends_ranges=mends_ranges)
 
 
@@ -158,9 +160,9 @@ def _drain(given: Readable, length: int) -> None:
         length -= len(piece)
 
 
-def _say(client: socket.socket, status: int) -> bool:
+def _say(client: socket.socket, status: int, method: str) -> bool:
     head = f"HTTP/1.1 {status} Told To\r\nContent-Type: application/xml\r\nContent-Length: {len(_SLOW_DOWN)}\r\n\r\n"
-    client.sendall(head.encode() + _SLOW_DOWN)
+    client.sendall(head.encode() + (b"" if method == "HEAD" else _SLOW_DOWN))
     return True
 
 
@@ -192,7 +194,14 @@ def _answer(
     client.sendall(b"\r\n".join([*head, b"", b""]))
     if method == "HEAD":
         return True
-    left = fault.cut_answer
+    state.open_answers += 1
+    try:
+        return _copy_answer(state, client, answer, fault.cut_answer) and length is not None
+    finally:
+        state.open_answers -= 1
+
+
+def _copy_answer(state: Proxy, client: socket.socket, answer: Readable, left: int | None) -> bool:
     while piece := answer.read1(_PIECE if left is None else min(_PIECE, left)):
         client.sendall(piece)
         state.sent += len(piece)
@@ -200,4 +209,4 @@ def _answer(
             left -= len(piece)
             if left <= 0:
                 return False
-    return length is not None
+    return True

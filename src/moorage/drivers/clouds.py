@@ -33,7 +33,8 @@ _BACKOFF: Final[BackoffConfig] = {
     "max_backoff": timedelta(seconds=8),
     "base": 2,
 }
-_HASTY: Final[RetryConfig] = {"max_retries": 0, "retry_timeout": timedelta(seconds=3)}
+# Once more, for a kept connection that the other side has closed.
+_HASTY: Final[RetryConfig] = {"max_retries": 1, "retry_timeout": timedelta(seconds=3)}
 _CREDENTIALS_KEPT: Final = timedelta(minutes=5)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from moorage.registry.storage import Busy, Missing, OnDisk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -61,7 +61,7 @@ class DiskStore:
             os.close(descriptor)
             raise
 
-    def read(self, location: str, start: int, stop: int) -> Iterator[bytes]:
+    def read(self, location: str, start: int, stop: int) -> Generator[bytes]:
         """Yield the bytes in pieces of 1 MiB."""
         try:
             file = self._path(location).open("rb", buffering=0)

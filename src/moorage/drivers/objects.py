@@ -26,7 +26,7 @@ from moorage.drivers.pieces import Location, Piece, is_key
 from moorage.registry.storage import Elsewhere, Missing, Streamed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from datetime import datetime
 
     from obstore import GetResult, SignCapableStore, WritableFile
@@ -61,7 +61,7 @@ class ObjectStore:
             raise Missing(location[:100])
         return ObjectWriter(self, where)
 
-    def read(self, location: str, start: int, stop: int) -> Iterator[bytes]:
+    def read(self, location: str, start: int, stop: int) -> Generator[bytes]:
         """Yield the bytes in pieces of about 1 MiB, through cuts and pauses of the store."""
         where = Location.parse(location)
         if stop > where.size:
@@ -73,7 +73,7 @@ class ObjectStore:
             if first < last:
                 yield from self._read_piece(piece, first, last)
 
-    def _read_piece(self, piece: Piece, first: int, last: int) -> Iterator[bytes]:
+    def _read_piece(self, piece: Piece, first: int, last: int) -> Generator[bytes]:
         position, cuts = first, 0
         while position < last:
             with self.answering(piece.key):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from os import stat_result
 from typing import TYPE_CHECKING, Final
@@ -15,7 +15,7 @@ from moorage.oci.ranges import RangedResponse
 from moorage.registry.storage import Missing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Generator
     from typing import Any
 
     from starlette.types import Message, Receive, Scope, Send
@@ -99,7 +99,11 @@ class PassedThrough(RangedResponse):
 
     @asynccontextmanager
     async def _open_file(self) -> AsyncIterator[Any]:
-        yield _Reader(self._registry, self._layer.location, self._stop)
+        reader = _Reader(self._registry, self._layer.location, self._stop)
+        try:
+            yield reader
+        finally:
+            reader.close()
 
 
 class _Reader:
@@ -110,12 +114,21 @@ class _Reader:
         self._location = location
         self._stop = stop
         self._position = 0
-        self._pieces: Iterator[bytes] | None = None
+        self._pieces: Generator[bytes] | None = None
         self._left = b""
 
     async def seek(self, position: int) -> None:
         """Go on from another place."""
-        self._position, self._pieces, self._left = position, None, b""
+        self.close()
+        self._position, self._left = position, b""
+
+    def close(self) -> None:
+        """Let go of the store's answer at once: a client that has gone must not keep a connection open."""
+        pieces, self._pieces = self._pieces, None
+        # A read that was cancelled still runs in its thread, and ends by itself.
+        with suppress(ValueError):
+            if pieces is not None:
+                pieces.close()
 
     async def read(self, size: int) -> bytes:
         """Return exactly so many bytes, fewer only at the end."""

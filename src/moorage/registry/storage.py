@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
@@ -123,7 +123,7 @@ class BlobStore(Protocol):
         writers do not see each other, and a row decides whose location counts.
         """
 
-    def read(self, location: str, start: int, stop: int) -> Iterator[bytes]:
+    def read(self, location: str, start: int, stop: int) -> Generator[bytes]:
         """Yield the bytes from ``start`` to just before ``stop``; raises `Missing` if they are not there."""
 
     def locate(self, location: str) -> Place:

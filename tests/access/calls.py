@@ -201,8 +201,7 @@ def _exclusion(_world: World, stage: Stage) -> Arguments:
 
 
 def _excluded(world: World, stage: Stage) -> Arguments:
-    done = world.call(world.root, "register_pull_time_update_exclusion", **_exclusion(world, stage))
-    assert done.status == 200, done
+    world.as_root("register_pull_time_update_exclusion", stage, **_exclusion(world, stage))
     return _exclusion(world, stage)
 
 

@@ -42,9 +42,9 @@ def explain(
     action: Annotated[str, typer.Option("--action", help="What is asked, such as ecr:PutImage.")],
     repository: Annotated[str | None, typer.Option("--repository", help="Of which repository.")] = None,
     registry_id: Annotated[
-        str | None, typer.Option("--registry-id", help="In whose registry. [default: the caller's account]")
+        str | None, typer.Option("--registry-id", help="In whose registry. \\[default: the caller's account]")
     ] = None,
-    region: Annotated[str | None, typer.Option("--region", help="In which region. [default: the one served]")] = None,
+    region: Annotated[str | None, typer.Option("--region", help="In which region. \\[default: the one served]")] = None,
     context: Annotated[
         list[str] | None, typer.Option("--context", help="A condition key, such as aws:SourceIp=10.0.0.1.")
     ] = None,

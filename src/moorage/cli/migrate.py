@@ -17,7 +17,7 @@ def migrate(
     config: Config = None,
     database: Database = None,
     master_key_file: MasterKeyFile = None,
-    account_id: Annotated[str | None, typer.Option(help="Twelve digits. [default: 000000000000]")] = None,
+    account_id: Annotated[str | None, typer.Option(help="Twelve digits. \\[default: 000000000000]")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only tell whether it is needed: status 1 if it is.")] = False,
 ) -> None:
     """

@@ -19,20 +19,20 @@ Config = Annotated[
 ]
 Database = Annotated[
     str | None,
-    typer.Option("--database", help="Database URL. [default: SQLite in the data folder]", envvar="MOORAGE_DATABASE"),
+    typer.Option("--database", help="Database URL. \\[default: SQLite in the data folder]", envvar="MOORAGE_DATABASE"),
 ]
 MasterKeyFile = Annotated[
     Path | None,
     typer.Option(
         "--master-key-file",
-        help="File of the master key. [default: master.key in the data folder]",
+        help="File of the master key. \\[default: master.key in the data folder]",
         envvar="MOORAGE_MASTER_KEY_FILE",
         dir_okay=False,
     ),
 ]
 Account = Annotated[
     str | None,
-    typer.Option("--account-id", help="The account. [default: the one that is served]", envvar="MOORAGE_ACCOUNT_ID"),
+    typer.Option("--account-id", help="The account. \\[default: the one that is served]", envvar="MOORAGE_ACCOUNT_ID"),
 ]
 
 

@@ -25,6 +25,8 @@ def _plain(value: Any) -> str:
             return "yes" if value else "no"
         case list():
             return ", ".join(value)
+        case dict():
+            return ", ".join(f"{name}={one}" for name, one in value.items())
         case datetime():
             return f"{value:%Y-%m-%d %H:%M}"
         case _:

@@ -70,6 +70,7 @@ OTHER: dict[str, Any] = {
     "audit": "audit.jsonl",
     "upload_expiry_hours": 2,
     "jobs": False,
+    "rate_limits": "ecr,PutImage=50",
     "repositories_per_registry": 77,
     "images_per_repository": 77,
     "tags_per_image": 77,
@@ -82,6 +83,7 @@ OTHER: dict[str, Any] = {
 """For each setting a value that is not its default."""
 
 FOR_THE_FILE = {
+    "rate_limits",
     "repositories_per_registry",
     "images_per_repository",
     "tags_per_image",

@@ -25,7 +25,9 @@ from moorage import draining, installation, keyfile, proxies
 from moorage.aws import door as aws
 from moorage.aws.request import AwsRequest
 from moorage.aws.sigv4 import SignedRequest
+from moorage.aws.table import OPERATIONS
 from moorage.config import Settings, SettingsError
+from moorage.domain import rates
 from moorage.drivers import auditfile
 from moorage.drivers.auditfile import AuditFile
 from moorage.drivers.disk import DiskStore
@@ -35,7 +37,7 @@ from moorage.jobs.runner import Runner
 from moorage.jobs.table import JOBS
 from moorage.metrics.store import counted
 from moorage.oci.door import facts_of, not_found
-from moorage.oci.routes import routes
+from moorage.oci.routes import ROWS, routes
 from moorage.readiness import Readiness
 from moorage.registry import uses
 from moorage.registry.audit import Trail, loss
@@ -63,6 +65,7 @@ def prepare(settings: Settings) -> None:
 
     Done once, before any worker opens it; does nothing where all is there.
     """
+    _check_rates(settings)
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     if settings.audit is not None:
         auditfile.check(settings.audit)
@@ -104,6 +107,14 @@ def check_tables(settings: Settings) -> None:
         installation.require_tables(database.engine, settings)
     finally:
         database.close()
+
+
+def _check_rates(settings: Settings) -> None:
+    """Raise `SettingsError` for a limit of what no door does: it would have no effect."""
+    actions = {operation.action for operation in OPERATIONS.values()} | {row.action for row in ROWS}
+    known = {action.removeprefix("ecr:") for action in actions} | {rates.OTHERS}
+    if unknown := sorted(set(settings.rates) - known - set(rates.ECR)):
+        raise SettingsError(f"rate_limits: no operation is called {', '.join(unknown)}")
 
 
 def open_registry(settings: Settings) -> Registry:
@@ -186,6 +197,8 @@ def create_app(
     opened = registry or open_registry(settings or Settings.load({}))
     watch, readiness = Watch(opened, metrics), Readiness(opened)
     opened.blobs = counted(opened.blobs, partial(watch.counts.add, "store_errors"))
+    if opened.buckets is not None:
+        opened.buckets.refused = partial(watch.counts.add, "throttled")
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

@@ -17,6 +17,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from moorage.domain import rates
 from moorage.domain.names import is_region, is_registry_id
 
 if TYPE_CHECKING:
@@ -153,6 +154,12 @@ class Settings:
     bytes_per_account: int = 0
     """How many bytes the repositories of an account may hold together; 0 for no limit."""
 
+    rate_limits: str = ""
+    """
+    Requests a second that a caller may make, by worker: ``ecr`` for ECR's rates, ``PutImage=50``, ``*=100`` for
+    all other operations, with commas between. Empty for no limits.
+    """
+
     jobs: bool = True
     """Run the registry's own work (expired uploads and the like) in the background. Any node may, one should."""
 
@@ -200,7 +207,7 @@ class Settings:
         for problem, fine in checks.items():
             if not fine:
                 raise SettingsError(problem)
-        _ = self.proxies, self.metrics_readers
+        _ = self.proxies, self.metrics_readers, self.rates
 
     @classmethod
     def load(
@@ -259,6 +266,14 @@ class Settings:
     def metrics_readers(self) -> tuple[Network, ...]:
         """The networks of ``metrics``."""
         return _networks("metrics", self.metrics)
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """The requests a second of ``rate_limits``, by operation."""
+        try:
+            return rates.parse(self.rate_limits)
+        except ValueError as problem:
+            raise SettingsError(f"rate_limits: {problem}") from None
 
     @property
     def creates_on_push(self) -> bool:

@@ -19,6 +19,7 @@ FAILURES: list[type[Failure]] = [
     if inspect.isclass(value) and issubclass(value, Failure) and value is not Failure
 ]
 SPECIAL: dict[str, dict[str, Any]] = {
+    "Throttled": {"retry_after": 2},
     "ImageNotFound": {"digest": None, "tag": "v1", "name": "a/b", "registry_id": "123456789012"},
     "InvalidLayerPart": {"given": 1, "expected": 2, "upload_id": "u", "name": "a/b", "registry_id": "123456789012"},
     "InvalidParameter": {"field": "imageTag", "constraint": "must be {good}"},

@@ -189,6 +189,9 @@ class Door:
         self, ctx: Context, row: Row, request: Request, body: bytes, *, also: Sequence[str] = (), push: bool = False
     ) -> Call:
         """Decide access to what the row asks, and ``also`` to what else is done; this is where every route passes."""
+        if "token" not in request.path_params:
+            # A download URL was counted when it was asked for.
+            ctx.throttle(row.action)
         ctx = self._addressed(ctx, request)
         target = None
         if row.on_repository:

@@ -119,6 +119,7 @@ def invoke(
 
     def begin() -> Answer | Callable[[], Answer]:
         with registry.read(who, request_id=request_id, facts=facts, entry=entry) as authenticated:
+            authenticated.throttle(operation.action)
             given = arguments()
             if operation.by_arn:
                 _name_by_arn(authenticated, given)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from moorage import logs
 from moorage.domain.errors import InvalidCredential, InvalidSignature
+from moorage.domain.rates import Buckets
 from moorage.registry.attempts import Attempts
 from moorage.registry.auth import SYSTEM, Identity, authenticate
 from moorage.registry.hashing import HashStates
@@ -76,6 +77,13 @@ class Context:
         """The installation's settings."""
         return self.registry.settings
 
+    def throttle(self, action: str) -> None:
+        """Count a request for an IAM action; raise `Throttled` if its caller has made too many."""
+        if self.registry.buckets is not None:
+            # Sessions of a role are one caller, whatever they are called.
+            who = self.principal.role_arn or self.principal.arn
+            self.registry.buckets.take(who, action.removeprefix("ecr:"))
+
     def at(self, registry_id: str | None) -> Context:
         """Return the same context, addressing another account's registry."""
         return self if registry_id in {None, self.registry_id} else dataclasses.replace(self, registry_id=registry_id)
@@ -115,6 +123,7 @@ class Registry:
         self.trail = trail
         self.new_id: Callable[[], str] = lambda: str(uuid.uuid4())
         self.hash_states = HashStates()
+        self.buckets = Buckets(settings.rates) if settings.rates else None
         self.issuer_keys = KeyCache(fetch)
         self.uses = Uses()
         self.pulls = Pulls()

@@ -77,6 +77,7 @@ from moorage.domain.errors.requests import (
     ManifestTooLarge,
     NotSupported,
     SenderStalled,
+    Throttled,
     TooManyTags,
     UnknownOperation,
 )
@@ -139,6 +140,7 @@ __all__ = [
     "StoreUnavailable",
     "TemplateAlreadyExists",
     "TemplateNotFound",
+    "Throttled",
     "TooManyAttempts",
     "TooManyTags",
     "Unauthenticated",

@@ -79,3 +79,16 @@ class SenderStalled(
 
 class ManifestTooLarge(Failure, aws="InvalidParameterException", oci=(413, "MANIFEST_INVALID"), text="{reason}"):
     """A manifest longer than 4 MiB."""
+
+
+class Throttled(Failure, aws="ThrottlingException", oci=(429, "TOOMANYREQUESTS"), text="Rate exceeded"):
+    """More requests than the caller may make."""
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__()
+        self._retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """After how many seconds to come again."""
+        return {"Retry-After": str(self._retry_after)}

@@ -18,10 +18,11 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.exc import ArgumentError
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from moorage import draining, installation, keyfile, proxies
+from moorage import draining, installation, keyfile, proxies, tracing
 from moorage.aws import door as aws
 from moorage.aws.request import AwsRequest
 from moorage.aws.sigv4 import SignedRequest
@@ -195,7 +196,7 @@ def create_app(
     ``metrics`` is where the workers of a server tell each other what they count.
     """
     opened = registry or open_registry(settings or Settings.load({}))
-    watch, readiness = Watch(opened, metrics), Readiness(opened)
+    watch, readiness, traces = Watch(opened, metrics), Readiness(opened), tracing.begin(opened)
     opened.blobs = counted(opened.blobs, partial(watch.counts.add, "store_errors"))
     if opened.buckets is not None:
         opened.buckets.refused = partial(watch.counts.add, "throttled")
@@ -210,6 +211,8 @@ def create_app(
         ticking.cancel()
         readiness.close()
         watch.end()
+        if traces is not None:
+            await run_in_threadpool(traces.close)
         opened.close()
 
     async def at_aws_door(request: Request) -> Response:
@@ -234,7 +237,8 @@ def create_app(
     )
     # A slash too many is not worth a redirect: it would lose the request's body.
     app.router.redirect_slashes = False
-    return proxies.believing(watch.around(app), opened.settings.proxies)
+    traced = app if traces is None else traces.around(app)
+    return proxies.believing(watch.around(traced), opened.settings.proxies)
 
 
 def _start_jobs(registry: Registry, counts: Counts) -> Runner:

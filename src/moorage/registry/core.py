@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from moorage import logs
 from moorage.domain.errors import InvalidCredential, InvalidSignature
@@ -128,6 +128,8 @@ class Registry:
         self.uses = Uses()
         self.pulls = Pulls()
         self.attempts = Attempts(settings.failed_attempts)
+        self.carrying: Callable[[Callable[[], Any]], Callable[[], Any]] | None = None
+        """Gives a unit of work what it needs in another thread; None where that is nothing."""
         self._load = {"units": 0, "transfers": 0}
 
     def read(
@@ -210,6 +212,8 @@ class Registry:
         """
         if point_read and self.database.inline_reads:
             return unit()
+        if self.carrying is not None:
+            unit = self.carrying(unit)
         kind, threads = ("transfers", self._movers) if moves_bytes else ("units", self._threads)
         self._load[kind] += 1
         try:

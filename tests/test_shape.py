@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "registry": ["config", "domain", "logs"],
     "operations": ["registry", "domain"],
     "jobs": ["registry", "domain", "logs"],
+    "doctor": [],
     "draining": [],
     "drivers": ["registry", "domain", "config", "logs"],
     "metrics": ["registry"],
@@ -63,6 +64,7 @@ MAY_IMPORT = {
     "server": ["workers", "metrics", "tls", "app", "installation", "config", "logs"],
     "session": ["app", "installation", "config"],
     "cli": [
+        "doctor",
         "server",
         "app",
         "installation",

@@ -24,6 +24,7 @@ from moorage.cli import (
     user,
 )
 from moorage.cli.apply import apply
+from moorage.cli.doctor import doctor
 from moorage.cli.env import env
 from moorage.cli.migrate import migrate
 from moorage.cli.serve import serve
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(env)
 app.command()(migrate)
+app.command(name="doctor")(managing.managed(doctor))
 app.command(name="apply")(managing.managed(apply))
 app.add_typer(access.app, name="access")
 app.add_typer(account.app, name="account")

@@ -148,6 +148,36 @@ def test_tables_of_another_version(tmp_path: Path) -> None:
     engine.dispose()
 
 
+def test_a_shell_completes_commands_and_names(tmp_path: Path) -> None:
+    """A shell is offered commands, and the names that there are in the account; where there is no registry, nothing."""
+    prepare(tmp_path, account_id=ACCOUNT)
+    flags = ("--data", str(tmp_path), "--account-id", ACCOUNT)
+    for name in ("alice", "alan", "bob"):
+        assert run_here("user", "create", name, *flags).exit_code == 0
+    completed = {
+        "moorage us": ["user"],
+        f"moorage user show {shlex.join(flags)} al": ["alan", "alice"],
+        f"moorage user attach {shlex.join(flags)} bob AmazonEC2ContainerRegistryP": [
+            "AmazonEC2ContainerRegistryPowerUser",
+            "AmazonEC2ContainerRegistryPullOnly",
+        ],
+        f"moorage account show {shlex.join(flags)} ''": [ACCOUNT],
+        f"moorage user show --data {tmp_path / 'none'} a": [],
+    }
+    for words, offered in completed.items():
+        asked = {
+            "_MOORAGE_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(shlex.split(words)) - 1),
+        }
+        script = f"import os, sys; sys.argv = ['moorage']; {MOORAGE[2]}"
+        environ = servers.clean_environment(**asked)
+        done = subprocess.run(
+            [MOORAGE[0], "-c", script], env=environ, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (done.stdout.split(), done.stderr) == (offered, "")
+
+
 # --- Help and version ------------------------------------------------------------
 
 

@@ -18,27 +18,28 @@ from typer.testing import CliRunner
 from moorage import app, keyfile
 from moorage.cli.main import app as command
 from moorage.config import Settings, SettingsError
-from moorage.installation import read_root_key
+from moorage.installation import read_address, read_root_key
 from moorage.registry import rewrap
 from moorage.registry.secrets import MasterKey, encode_key
 from tests import servers
 from tests.access.kit import POWER_USER, code_of, credentials, moorage
-from tests.servers import ACCOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.servers import Server
+    from tests.stacks import Stack
 
 REQUESTS = 8
 """Enough that both workers answer some."""
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def own(tmp_path_factory: pytest.TempPathFactory, stack: Stack) -> Iterator[Server]:
     """A server of two workers whose master key these tests change."""
-    with servers.running(tmp_path_factory.mktemp("own")) as started:
+    data = tmp_path_factory.mktemp("own")
+    with servers.running(data, *stack.flags(data)) as started:
         moorage(started, "user", "create", "ci")
         moorage(started, "user", "attach", "ci", POWER_USER)
         yield started
@@ -49,6 +50,13 @@ def works(server: Server, given: dict[str, str], token: str) -> None:
     for _ in range(REQUESTS):
         assert server.client(**given).describe_repositories()["repositories"] == []
         assert server.request("GET", "/v2/", token=token).status == 200
+
+
+def beside(server: Server) -> Settings:
+    """Return the settings that the server was started with, as far as a new process needs them."""
+    address = read_address(server.data)
+    assert address is not None
+    return Settings.load({"data": server.data}, {}, defaults=address.defaults)
 
 
 def masters(server: Server) -> list[MasterKey]:
@@ -173,7 +181,7 @@ def test_a_killed_change_leaves_all_that_works(own: Server, step: str) -> None:
     assert done.returncode == -9, done.stderr
     works(own, given, token)
     works(own, credentials(own, "ci"), own.token(**given))
-    app.prepare(Settings(data=own.data, account_id=ACCOUNT))
+    app.prepare(beside(own))
     unfinished = masters(own)
     assert len(unfinished) == (1 if step == "before write 1" else len(unfinished))
     moorage(own, "master-key", "rewrap")

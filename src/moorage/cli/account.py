@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from moorage import installation
+from moorage.cli.completing import named
 from moorage.cli.managing import Commands
 from moorage.cli.opened import chosen_settings, reading, writing
 from moorage.cli.options import fail
@@ -14,7 +15,7 @@ from moorage.cli.output import say, show, show_one
 from moorage.registry import accounts
 
 app = Commands(help="Accounts. What belongs to one, no other sees.", no_args_is_help=True)
-Id = Annotated[str, typer.Argument(help="Twelve digits.")]
+Id = Annotated[str, named("account", "Twelve digits.")]
 
 
 @app.command()

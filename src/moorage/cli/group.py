@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from moorage.cli.completing import named
 from moorage.cli.managing import Commands
 from moorage.cli.opened import reading, writing
 from moorage.cli.output import say, show
@@ -14,9 +13,9 @@ from moorage.registry import identities
 from moorage.registry.identities import GROUP
 
 app = Commands(help="Groups, their members and policies.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(help="The group's name.")]
-User = Annotated[str, typer.Argument(help="A user's name.")]
-Policy = Annotated[str, typer.Argument(help="A built-in policy, or one of the account's own.")]
+Name = Annotated[str, named("group", "The group's name.")]
+User = Annotated[str, named("user", "A user's name.")]
+Policy = Annotated[str, named("policy", "A built-in policy, or one of the account's own.")]
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moorage.cli.completing import named
 from moorage.cli.managing import Commands
 from moorage.cli.opened import reading, writing
 from moorage.cli.options import fail
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
     from moorage.registry.core import Context
 
 app = Commands(help="Access keys.", no_args_is_help=True)
-KeyId = Annotated[str, typer.Argument(help="The access key's id.")]
+KeyId = Annotated[str, named("key", "The access key's id.")]
 Days = Annotated[int | None, typer.Option("--days", min=1, max=36500, help="Days until it ends by itself.")]
 
 
 @app.command()
 def create(
-    user: Annotated[str | None, typer.Argument(help="The user whom the key will stand for.")] = None,
+    user: Annotated[str | None, named("user", "The user whom the key will stand for.")] = None,
     days: Days = None,
     *,
     root: Annotated[bool, typer.Option("--root", help="A key of the account's root, instead of a user's.")] = False,
@@ -52,7 +53,7 @@ def _shown(key: keys.AccessKey, ends: datetime | None) -> dict[str, object]:
 
 @app.command()
 def rotate(
-    user: Annotated[str, typer.Argument(help="The user who gets a new key.")],
+    user: Annotated[str, named("user", "The user who gets a new key.")],
     days: Days = None,
     *,
     disable_old: Annotated[bool, typer.Option("--disable-old", help="Disable the user's other keys.")] = False,
@@ -67,7 +68,9 @@ def rotate(
 
 
 @app.command("list")
-def list_(user: Annotated[str | None, typer.Argument(help="Only keys of this user.")] = None) -> None:
+def list_(
+    user: Annotated[str | None, named("user", "Only keys of this user.")] = None,
+) -> None:
     """List access keys, without their secrets, and when and for what each was last used."""
     with reading() as ctx:
         rows = keys.show(ctx, user)

@@ -33,7 +33,6 @@ app = typer.Typer(
     name="moorage",
     help="A container registry that anyone can run and that behaves as Amazon ECR does.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.command()(serve)

@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
+from moorage.cli.completing import named
 from moorage.cli.managing import Commands
 from moorage.cli.opened import reading, writing
 from moorage.cli.output import say, show
 from moorage.registry import roles
 
 app = Commands(help="Issuers of web identities.", no_args_is_help=True)
-Issuer = Annotated[str, typer.Argument(help="The issuer's URL, as its tokens name it.")]
+Issuer = Annotated[str, named("oidc", "The issuer's URL, as its tokens name it.")]
 
 
 @app.command()

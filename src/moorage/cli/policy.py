@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from moorage.cli.completing import named
 from moorage.cli.explain import explain
 from moorage.cli.managing import Commands
 from moorage.cli.opened import reading, writing
@@ -15,7 +16,7 @@ from moorage.domain.names import EntityName
 from moorage.registry import identities
 
 app = Commands(help="Identity policies.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(help="The policy's name.")]
+Name = Annotated[str, named("policy", "The policy's name.")]
 
 
 @app.command()

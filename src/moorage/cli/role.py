@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from moorage.cli.completing import named
 from moorage.cli.managing import Commands
 from moorage.cli.opened import reading, writing
 from moorage.cli.output import say, show
@@ -16,8 +17,8 @@ from moorage.registry.identities import ROLE
 from moorage.registry.roles import LONGEST_SESSION
 
 app = Commands(help="Roles, who may take them on, and their policies.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(help="The role's name.")]
-Policy = Annotated[str, typer.Argument(help="A built-in policy, or one of the account's own.")]
+Name = Annotated[str, named("role", "The role's name.")]
+Policy = Annotated[str, named("policy", "A built-in policy, or one of the account's own.")]
 
 
 @app.command()
@@ -70,7 +71,10 @@ def detach(name: Name, policy: Policy) -> None:
 @app.command()
 def boundary(
     name: Name,
-    policy: Annotated[str | None, typer.Argument(help="A built-in policy, or one of the account's own.")] = None,
+    policy: Annotated[
+        str | None,
+        named("policy", "A built-in policy, or one of the account's own."),
+    ] = None,
     *,
     none: Annotated[bool, typer.Option("--none", help="Take the boundary away.")] = False,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from moorage.cli.completing import named
 from moorage.cli.managing import Commands
 from moorage.cli.opened import reading, writing
 from moorage.cli.output import say, show, show_one
@@ -14,8 +15,8 @@ from moorage.registry import identities, keys
 from moorage.registry.identities import USER
 
 app = Commands(help="Users, their groups and policies.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(help="The user's name.")]
-Policy = Annotated[str, typer.Argument(help="A built-in policy, or one of the account's own.")]
+Name = Annotated[str, named("user", "The user's name.")]
+Policy = Annotated[str, named("policy", "A built-in policy, or one of the account's own.")]
 
 
 @app.command()
@@ -70,7 +71,10 @@ def detach(name: Name, policy: Policy) -> None:
 @app.command()
 def boundary(
     name: Name,
-    policy: Annotated[str | None, typer.Argument(help="A built-in policy, or one of the account's own.")] = None,
+    policy: Annotated[
+        str | None,
+        named("policy", "A built-in policy, or one of the account's own."),
+    ] = None,
     *,
     none: Annotated[bool, typer.Option("--none", help="Take the boundary away.")] = False,
 ) -> None:

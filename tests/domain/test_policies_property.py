@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moorage.domain import filters, policies
@@ -178,7 +178,7 @@ def compiled(entries: list[Statement], kind: Kind) -> Policy | None:
     return parse(text_of(entries), kind) if entries else None
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     who=st.sampled_from(WHO),
     action=st.sampled_from(ACTIONS + OF_NO_REPOSITORY),
@@ -236,7 +236,7 @@ OWN_OF_STS = st.lists(statements(ROLES, actions=TAKING | st.sampled_from(["*", "
 TRUST = st.lists(statements(PRINCIPAL, actions=TAKING), min_size=1, max_size=3)
 
 
-@settings(max_examples=500)
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     who=st.sampled_from(WHO),
     env=ENVIRONMENTS,

@@ -67,13 +67,16 @@ class Log(list[str]):
                     self.append(line)
                     self._more.notify_all()
 
-    def line_with(self, text: str) -> str:
-        """Return the first line with a text, when it comes."""
+    def line_with(self, *texts: str) -> str:
+        """Return the first line with all of these texts, when it comes."""
+
+        def found() -> str | None:
+            return next((line for line in self if all(text in line for text in texts)), None)
+
         with self._more:
-            assert self._more.wait_for(lambda: any(text in line for line in self), timeout=30), (
-                f"no line with {text} in {self}"
-            )
-            return next(line for line in self if text in line)
+            line = self._more.wait_for(found, timeout=30)
+        assert line is not None, f"no line with {texts} in {self}"
+        return line
 
 
 @dataclass

@@ -71,6 +71,6 @@ class Reading:
         stream = os.fdopen(os.dup(self._file))
         threading.Thread(target=self.lines.drain, args=(stream,), daemon=True).start()
 
-    def event(self, request_id: str) -> dict[str, Any]:
-        """Return the event of a request, when it comes."""
-        return event_of(self.lines.line_with(f'"requestID":"{request_id}"'))
+    def event(self, request_id: str, name: str = "") -> dict[str, Any]:
+        """Return the (first) event of a request, of that name, when it comes."""
+        return event_of(self.lines.line_with(f'"requestID":"{request_id}"', f'"eventName":"{name}'))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from moorage import Session
 from tests import servers
 from tests.access.kit import READ_ONLY, attempt, moorage
 from tests.audit.kit import events
@@ -72,3 +73,12 @@ def test_what_a_file_changed(beside: Server, path: Path, tmp_path: Path) -> None
     assert event["eventName"] == "Apply"
     assert event["requestParameters"]["file"] == str(file)
     assert event["responseElements"]["changes"]
+
+
+def test_a_client_in_process_is_told_too(tmp_path: Path) -> None:
+    """What a `Session` does in its own process is in the trail when it is closed."""
+    path = tmp_path / "audit.jsonl"
+    with Session(tmp_path / "data", audit=str(path)) as session:
+        session.create_client("ecr").create_repository(repositoryName="app")
+    (event,) = events(path)
+    assert (event["eventName"], event["userIdentity"]["type"]) == ("CreateRepository", "Root")

@@ -273,3 +273,15 @@ def test_long_parameters_are_cut(trail: Reading, ecr: Any, repository: str) -> N
     cut = trail.event(request_of(caught.value.response))["requestParameters"]["imageManifest"]
     assert len(cut) < LONGEST + 100
     assert cut.endswith("… (cut, 200000 characters)")
+
+
+def test_a_repository_that_a_push_makes_is_told(server: Server, trail: Reading, ecr: Any, name: str) -> None:
+    """What a push does besides, in the name of who pushes, is an event of its own with the same request."""
+    ecr.create_repository_creation_template(prefix=name, appliedFor=["CREATE_ON_PUSH"])
+    request_id = server.request("POST", f"/v2/{name}/app/blobs/uploads/").headers["x-request-id"]
+    made, pushed = (trail.event(request_id, event) for event in ("CreateRepository", "InitiateLayerUpload"))
+    assert (made["eventName"], made["readOnly"]) == ("CreateRepository", False)
+    assert made["requestParameters"] == {"repositoryName": f"{name}/app"}
+    assert made["additionalEventData"] == {"causedBy": "InitiateLayerUpload"}
+    assert made["userIdentity"] == pushed["userIdentity"]
+    assert made["eventID"] != pushed["eventID"]

@@ -10,6 +10,7 @@ Lines go to a `Sink`, which never makes a request wait and never fails one.
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import uuid
 from datetime import UTC, datetime
@@ -95,6 +96,12 @@ class Entry:
             self.error = ("InternalFailure", "An internal error occurred")
         if self.kept:
             self._trail.record(self)
+
+    def also(self, name: str, parameters: Mapping[str, Any]) -> None:
+        """Record at once that the request did something else besides, in its caller's name."""
+        other = copy.copy(self)
+        other.name, other.parameters, other.extra = name, parameters, {"causedBy": self.name}
+        self._trail.record(other)
 
     def by(self, identity: Identity) -> None:
         """Note who asked, and the registry that their credential addresses."""

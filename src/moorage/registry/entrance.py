@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 from moorage.domain.errors import RepositoryAlreadyExists
@@ -59,6 +60,8 @@ def _create(ctx: Context, name: RepositoryName, template: Template) -> None:
         )
         if template.lifecycle_policy is not None:
             lifecycle.put(ctx, made, template.lifecycle_policy)
+        if ctx.entry is not None:
+            ctx.after_commit.append(partial(ctx.entry.also, "CreateRepository", {"repositoryName": name}))
 
 
 def readable(ctx: Context, action: str, name: RepositoryName) -> Repository | None:

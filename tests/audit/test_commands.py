@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -79,6 +79,7 @@ def test_a_client_in_process_is_told_too(tmp_path: Path) -> None:
     """What a `Session` does in its own process is in the trail when it is closed."""
     path = tmp_path / "audit.jsonl"
     with Session(tmp_path / "data", audit=str(path)) as session:
-        session.create_client("ecr").create_repository(repositoryName="app")
+        client: Any = session.create_client("ecr")
+        client.create_repository(repositoryName="app")
     (event,) = events(path)
     assert (event["eventName"], event["userIdentity"]["type"]) == ("CreateRepository", "Root")

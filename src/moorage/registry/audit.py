@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import os
+import random
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
@@ -141,16 +143,25 @@ class Trail:
         self._sink.close()
 
 
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+_random: Final = random.Random()  # noqa: S311 (ids are to differ, not to be unguessable; asking the system costs more)
+os.register_at_fork(after_in_child=_random.seed)
+
+
+def _new_id() -> str:
+    return str(uuid.UUID(int=_random.getrandbits(128), version=4))
+
+
 def line(event: Mapping[str, Any]) -> bytes:
     """Return an event as one line of JSON."""
-    return json.dumps(event, separators=(",", ":")).encode() + b"\n"
+    return _encode(event).encode() + b"\n"
 
 
 def loss(count: int) -> bytes:
     """Return the line that tells that so many events are missing before it."""
     head = {"eventVersion": shape.VERSION, "userIdentity": {"type": "AWSService", "invokedBy": MOORAGE}}
     told = {"eventSource": MOORAGE, "eventName": "AuditEventsLost", "additionalEventData": {"count": count}}
-    tail = {"eventID": str(uuid.uuid4()), "readOnly": False, "eventType": "AwsServiceEvent"}
+    tail = {"eventID": _new_id(), "readOnly": False, "eventType": "AwsServiceEvent"}
     return line({**head, "eventTime": _stamp(datetime.now(UTC)), **told, **tail})
 
 
@@ -174,7 +185,7 @@ def _event(entry: Entry, account: str, region: str, now: datetime) -> dict[str, 
         "requestParameters": shape.bounded(entry.parameters),
         "responseElements": shape.bounded(entry.answer) if answers else None,
         "requestID": entry.request_id,
-        "eventID": str(uuid.uuid4()),
+        "eventID": _new_id(),
         "readOnly": reads,
         "resources": [{"ARN": shape.bounded(arn, 2048), "accountId": one} for arn, one in entry.resources.items()],
         "eventType": "AwsApiCall",

@@ -102,3 +102,21 @@ def test_only_names_are_made(open_door: Door, bad: str) -> None:
     answer = open_door("POST", f"/v2/{bad}/blobs/uploads/", body=b"")
 
     assert (answer.status, answer.code) == (400, "NAME_INVALID")
+
+
+def test_a_template_goes_before_the_default(dev: Server, open_door: Door, name: str) -> None:
+    """With --dev a registry behaves as if it had a ROOT template; one that it makes itself takes its place."""
+    client = dev.client(aws_access_key_id="any", aws_secret_access_key="thing")
+    assert client.describe_repository_creation_templates()["repositoryCreationTemplates"] == []
+    modes = []
+    for number, mutability in enumerate([None, "IMMUTABLE", None]):
+        if mutability:
+            client.create_repository_creation_template(
+                prefix="ROOT", appliedFor=["CREATE_ON_PUSH"], imageTagMutability=mutability
+            )
+        open_door.image(f"{name}/{number}")
+        (made,) = client.describe_repositories(repositoryNames=[f"{name}/{number}"])["repositories"]
+        modes.append(made["imageTagMutability"])
+        if mutability:
+            client.delete_repository_creation_template(prefix="ROOT")
+    assert modes == ["MUTABLE", "IMMUTABLE", "MUTABLE"]

@@ -89,7 +89,7 @@ def unlink(ctx: Context, repository: Repository, layer: Layer) -> None:
 
 _ANY_ARCHIVED = (
     sa.select(sa.literal(1))
-    .where(archivals.c.repository_id == sa.bindparam("repository"), archivals.c.status != archive.ACTIVE)
+    .where(archivals.c.repository_id == sa.bindparam("repository"), archivals.c.status == archive.ARCHIVED)
     .limit(1)
 )
 _NAMING = (

@@ -272,6 +272,7 @@ archivals = sa.Table(
     sa.Column("archived_at", Instant, nullable=False),
     sa.Column("activated_at", Instant, nullable=True),
     _of_image(),
+    sa.Index(None, "repository_id", "status"),
     comment="Images that are archived, or once were. Every other one is ACTIVE.",
 )
 

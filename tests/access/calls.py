@@ -442,6 +442,6 @@ ROUTES: Final = (
 )
 
 OTHERWISE: Final = {"GET /layers/{token}", "HEAD /layers/{token}"}
-"""Routes that are no part of the matrix, because their address is the credential: see ``test_tokens_and_urls.py``."""
+"""Routes that are no part of the matrix, because their address is the credential: see ``test_hostile.py``."""
 
 CALLS: Final = (*OPERATIONS, *ROUTES)

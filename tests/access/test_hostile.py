@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from moorage.domain.names import EntityName
-from moorage.registry import identities, keys
+from moorage.domain.names import EntityName, RepositoryName
+from moorage.domain.policies import MAX_LENGTH
+from moorage.registry import identities, keys, repositories
+from moorage.registry.auth import Signed, authorize
 from tests import content
 from tests.access import world as worlds
-from tests.access.world import OTHER, Outcome, Person, Stage, World, allow, arn_of
+from tests.access.kit import document
+from tests.access.world import OTHER, Outcome, Person, Stage, World, allow, arn_of, deny
 from tests.aws.wire import QuerySigner, Request, Sender
+from tests.domain.test_policies_property import steps
 from tests.servers import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -547,3 +551,42 @@ def test_what_is_taken_away_counts_on_every_worker(world: World, stage: Stage) -
         identities.detach(ctx, identities.USER, name, f"user-{name}")
 
     assert everywhere(world, lambda: world.send(token, "GET", tags).status) == {403}
+
+
+# --- Policies that are as large as they may be ---------------------------------------------
+
+
+def worst(world: World, *, many: int) -> Person:
+    """Return a user with some policies, each of the greatest length and of the worst wildcards."""
+    person = world.user(allow("ecr:*"))
+    name = EntityName(person.arn.rpartition("/")[2])
+    for number in range(many):
+        agents = ["*?" + "a?" * 4_500 + "b"] if number % 2 else ["?${aws:UserAgent}*b"] * 430
+        statement = deny("*", Condition={"StringLike": {"aws:UserAgent": agents}})
+        policy = EntityName(f"worst-{name}-{number}")
+        with world.writing() as ctx:
+            identities.put_policy(ctx, policy, document(statement))
+            identities.attach(ctx, identities.USER, name, policy)
+    return person
+
+
+def lines_run(world: World, person: Person, stage: Stage) -> int:
+    """Count the lines of the engine that run when somebody, with the longest agent there is, asks for something."""
+    presented = Signed(
+        access_key_id=person.access_key_id,
+        region=REGION,
+        service="ecr",
+        session_token=None,
+        verify=lambda _secret, _now: None,
+    )
+    with world.registry.read(presented, facts={"aws:UserAgent": "a" * 512}) as ctx:
+        need, _ = repositories.need(ctx, "ecr:ListImages", RepositoryName(stage.name))
+        return steps(lambda: authorize(ctx, need))
+
+
+def test_the_worst_policies_cost_what_they_weigh(world: World, stage: Stage) -> None:
+    """Ten policies of the worst kind and greatest length take five times the steps of two, and those are few."""
+    two, ten = (lines_run(world, worst(world, many=many), stage) for many in (2, 10))
+
+    assert two <= 50 * (MAX_LENGTH + 512)
+    assert ten <= 6 * two

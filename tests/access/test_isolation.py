@@ -65,6 +65,18 @@ def test_what_is_done_in_one_registry_is_done_there_alone(world: World, number: 
     assert not [trace for stage in stages for trace in traces(stage) if trace in told]
 
 
+def every_description(world: World, account: str, region: str) -> str:
+    """Return all pages of DescribeRepositories, as text."""
+    pages: list[dict[str, Any]] = []
+    more: dict[str, Any] = {"maxResults": 1000}
+    while more:
+        answer = world.call(world.root_of(account), "describe_repositories", region=region, **more)
+        pages.append(json.loads(answer.body))
+        token = pages[-1].get("nextToken")
+        more = {"maxResults": 1000, "nextToken": token} if token else {}
+    return json.dumps([page["repositories"] for page in pages])
+
+
 def test_lists_hold_what_is_in_their_registry(world: World) -> None:
     """DescribeRepositories and the catalog list a registry's repositories, and those of no other."""
     names: dict[tuple[str, str], str] = {}
@@ -75,7 +87,7 @@ def test_lists_hold_what_is_in_their_registry(world: World) -> None:
 
     for account, region in REGISTRIES:
         root = world.root_of(account)
-        described = world.call(root, "describe_repositories", region=region, maxResults=1000).body.decode()
+        described = every_description(world, account, region)
         listed = world.send(world.token(root, account, region), "GET", "/v2/_catalog?n=1000&last=zy").body.decode()
         for registry, name in names.items():
             assert (name in described) == (registry == (account, region))

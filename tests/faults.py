@@ -34,6 +34,8 @@ class Fault:
     """Cut the connection after so many bytes of the request's body."""
     cut_answer: int | None = None
     """Cut the connection after so many bytes of the answer's body."""
+    wait_for: threading.Event | None = None
+    """Wait until this is set before anything else."""
     hang: bool = False
     """Take the request and never answer, until the proxy ends."""
 
@@ -121,6 +123,8 @@ def _relay(state: Proxy, client: socket.socket, given: Readable, address: Any, *
     state.seen.append((method, path))
     fault = state.plan(method, path)
     time.sleep(fault.delay)
+    if fault.wait_for is not None:
+        fault.wait_for.wait()
     length = int(_header(head, b"content-length") or 0)
     if fault.hang:
         state.ended.wait()

@@ -1,4 +1,8 @@
-"""A layer of 2 GiB, both ways and through both doors: the memory of the workers does not grow with it."""
+"""
+A layer of 2 GiB, both ways and through both doors: the memory of the workers does not grow with it.
+
+``MOORAGE_TEST_LAYER_GIB=10 pytest --stack sqlite-s3 tests/clients/test_large.py`` does it with another length on another stack.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,7 @@ pytestmark = pytest.mark.large
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
-LAYER = 2 * GIB
+LAYER = int(os.environ.get("MOORAGE_TEST_LAYER_GIB", "2")) * GIB
 PARTS = 300 * MIB
 MOST = 150 * MIB
 """By how much a worker may grow while layers of gigabytes pass through it."""

@@ -6,12 +6,14 @@ import contextlib
 import http.client
 import os
 import signal
+import threading
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from moorage import app
@@ -340,6 +342,40 @@ def test_a_bucket_that_is_away(site: Site) -> None:
     assert door.finish(upload, DIGEST, DATA).status == 201
     assert door("GET", path).data == b"there before"
     assert site.second.anonymous("GET", "/readyz").status == 200
+
+
+def test_a_bucket_that_hangs_holds_up_only_bytes(site: Site) -> None:
+    """While a hundred pushes through both doors wait for the bucket, what the database can answer is answered."""
+    door, client = site.door(site.first), site.first.client(config=Config(max_pool_connections=10))
+    image = content.push(site.first, NAME, "v2")
+    uploads = [door.begin(NAME) for _ in range(100)]
+    waiting = threading.Event()
+    site.proxy.plan = lambda _method, _path: Fault(wait_for=waiting)
+
+    def part(upload: str) -> None:
+        upload_id = upload.rpartition("/")[2]
+        client.upload_layer_part(
+            repositoryName=NAME, uploadId=upload_id, partFirstByte=0, partLastByte=9, layerPartBlob=DATA[:10]
+        )
+
+    calls = [partial(door.patch, upload, DATA[:10]) for upload in uploads[:50]]
+    threads = [threading.Thread(target=call) for call in calls]
+    threads += [threading.Thread(target=part, args=(upload,)) for upload in uploads[50:]]
+    for thread in threads:
+        thread.start()
+    until(lambda: sum(method == "PUT" for method, _ in site.proxy.seen) > 40)
+
+    answered = [
+        client.describe_images(repositoryName=NAME, imageIds=[{"imageTag": "v2"}])["imageDetails"][0]["imageDigest"],
+        door("GET", f"/v2/{NAME}/manifests/v2").headers["Docker-Content-Digest"],
+    ]
+    still = sum(thread.is_alive() for thread in threads)
+    waiting.set()
+    for thread in threads:
+        thread.join()
+
+    assert answered == [image.digest] * 2
+    assert still > 90
 
 
 def test_secrets_are_not_logged(site: Site) -> None:

@@ -20,7 +20,7 @@ from moorage.aws import model, sigv4, sts
 from moorage.aws.request import AwsRequest
 from moorage.aws.table import OPERATIONS
 from moorage.domain.errors import BodyTooLarge, Failure, UnknownOperation
-from moorage.operations import LATER, invoke
+from moorage.operations import LATER, Mode, invoke
 from moorage.registry import audit
 
 if TYPE_CHECKING:
@@ -57,8 +57,10 @@ async def endpoint(registry: Registry, request: Request, facts: dict[str, str]) 
         body=body,
     )
     given = AwsRequest(signed, dict(pairs), body, request_id, facts)
-    request.state.operation = ("aws", _operation_of(given))
-    return await registry.perform(partial(answer, registry, given))
+    name = _operation_of(given)
+    request.state.operation = ("aws", name)
+    moves_bytes = name in OPERATIONS and OPERATIONS[name].mode is Mode.STEPS
+    return await registry.perform(partial(answer, registry, given), moves_bytes=moves_bytes)
 
 
 def _operation_of(request: AwsRequest) -> str:

@@ -8,15 +8,17 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from moorage.domain import manifests
-from tests import content
-from tests.oci.wire import MIB, read, send, until
+from tests import content, servers
+from tests.oci.wire import MIB, Door, read, send, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.oci.conftest import World
-    from tests.oci.wire import Answer, Door
+    from tests.oci.wire import Answer
     from tests.servers import Server
 
 
@@ -37,11 +39,23 @@ def at_once(*calls: Callable[[], Answer]) -> list[Answer]:
     return [answers[number] for number in range(len(calls))]
 
 
-def test_a_second_writer_is_turned_away(server: Server, door: Door, repository: str) -> None:
+@pytest.fixture(scope="module")
+def folder(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose layers a test can watch coming: the shared one, unless they are in a bucket."""
+    if "--storage" not in server.flags:
+        yield server
+        return
+    with servers.running(tmp_path_factory.mktemp("folder")) as own:
+        yield own
+
+
+def test_a_second_writer_is_turned_away(folder: Server, name: str) -> None:
     """While one PATCH is under way every other writer of the upload is 409, and the blob of the first is right."""
+    door, repository = Door(folder.port, f"Basic {folder.token()}"), name
+    folder.client().create_repository(repositoryName=name)
     upload = door.begin(repository)
     upload_id = upload.rpartition("/")[2]
-    file = server.data / "blobs" / upload_id[:2] / upload_id
+    file = folder.data / "blobs" / upload_id[:2] / upload_id
     mine = os.urandom(4 * MIB)
     first = door.connect()
     send(first, "PATCH", upload, headers=door.with_credential({"Content-Length": str(len(mine))}))
@@ -93,11 +107,13 @@ def test_many_completions_at_once(door: Door, repository: str) -> None:
         assert door("GET", f"/v2/{repository}/blobs/{digest}").data == data
 
 
-def test_a_cancel_under_a_writer(server: Server, door: Door, repository: str) -> None:
+def test_a_cancel_under_a_writer(folder: Server, name: str) -> None:
     """An upload that is cancelled while its last bytes arrive is gone for its writer too."""
+    door, repository = Door(folder.port, f"Basic {folder.token()}"), name
+    folder.client().create_repository(repositoryName=name)
     upload, data = door.begin(repository), os.urandom(3 * MIB)
     upload_id = upload.rpartition("/")[2]
-    file = server.data / "blobs" / upload_id[:2] / upload_id
+    file = folder.data / "blobs" / upload_id[:2] / upload_id
     writer = door.connect()
     digest = content.digest_of(data)
     send(writer, "PUT", f"{upload}?digest={digest}", headers=door.with_credential({"Content-Length": str(len(data))}))

@@ -135,6 +135,18 @@ def test_a_refused_push_is_not_counted(bench: Bench) -> None:
     assert held(bench, bench.first) == (0, 10)
 
 
+@pytest.mark.parametrize("whose", ["repository", "account"])
+def test_where_there_is_no_room_no_upload_begins(bench: Bench, whose: str) -> None:
+    """Once a quota of bytes is full an upload is refused before its bytes are sent; one byte of room is room."""
+    limit(bench, bench.first if whose == "repository" else None, max_bytes=5)
+    bench.blob(b"1234")
+    bench.begin()
+    bench.blob(b"5")
+
+    with pytest.raises(LimitExceeded, match=f"maximum number of bytes per {whose}"):
+        bench.begin()
+
+
 def test_images_have_a_quota(bench: Bench) -> None:
     """A repository takes so many images and no more; deleting one makes room for one."""
     blob = bench.blob(b"1234")

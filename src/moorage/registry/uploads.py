@@ -74,7 +74,8 @@ class Finished:
 
 
 def begin(ctx: Context, repository: Repository) -> Upload:
-    """Open an upload to the repository."""
+    """Open an upload to the repository; raise `LimitExceeded` if it has no room for one."""
+    usage.require_room(ctx, repository)
     upload_id = ctx.registry.new_id()
     upload = Upload(upload_id, 0, 0, 0, False, ctx.registry.blobs.new_location(upload_id))
     ctx.tx.execute(

@@ -52,6 +52,8 @@ class Limits(NamedTuple):
     bytes: int | None
 
 
+_NO_LIMITS: Final = Limits(None, None)
+
 _CHANGE: Final = (
     sa.update(usage)
     .where(usage.c.repository_id == sa.bindparam("repository"))
@@ -110,12 +112,28 @@ def add(ctx: Context, repository: Repository, *, images: int = 0, size: int) -> 
     """
     _change(ctx.tx, repository.id, images, size)
     row = ctx.tx.execute(_STANDING, {"repository": repository.id}).one()
-    here = limits_of_repository(ctx, row.max_images, row.max_bytes)
-    _require(Use(row.images, row.bytes), here, f"per repository ({repository.name})")
+    _require(Use(row.images, row.bytes), _limits_here(ctx, row), f"per repository ({repository.name})")
     whole = limits_of_account(ctx, row.account_images, row.account_bytes)
-    if whole != (None, None):
+    if whole != _NO_LIMITS:
         ctx.tx.execute(_LOCK_ACCOUNT, {"account": repository.registry_id}).first()
         _require(of_account(ctx.tx, repository.registry_id), whole, "per account")
+
+
+def require_room(ctx: Context, repository: Repository) -> None:
+    """Raise `LimitExceeded` where not one byte more would be taken, before many are sent; takes no lock."""
+    row = ctx.tx.execute(_STANDING, {"repository": repository.id}).first()
+    if row is None:
+        return
+    one_more = Use(row.images, row.bytes + 1)
+    _require(one_more, _limits_here(ctx, row)._replace(images=None), f"per repository ({repository.name})")
+    whole = limits_of_account(ctx, row.account_images, row.account_bytes)._replace(images=None)
+    if whole != _NO_LIMITS:
+        use = of_account(ctx.tx, repository.registry_id)
+        _require(use._replace(bytes=use.bytes + 1), whole, "per account")
+
+
+def _limits_here(ctx: Context, row: Any) -> Limits:
+    return limits_of_repository(ctx, row.max_images, row.max_bytes)
 
 
 def release_images(tx: sa.Connection, repository_id: str, digests: Collection[str]) -> None:

@@ -70,6 +70,8 @@ OTHER: dict[str, Any] = {
     "audit": "audit.jsonl",
     "upload_expiry_hours": 2,
     "jobs": False,
+    "gc_grace_minutes": 7,
+    "undelete_hours": 7,
     "rate_limits": "ecr,PutImage=50",
     "repositories_per_registry": 77,
     "images_per_repository": 77,
@@ -83,6 +85,8 @@ OTHER: dict[str, Any] = {
 """For each setting a value that is not its default."""
 
 FOR_THE_FILE = {
+    "gc_grace_minutes",
+    "undelete_hours",
     "rate_limits",
     "repositories_per_registry",
     "images_per_repository",

@@ -124,9 +124,10 @@ def empty(world: World) -> Stage:
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_mount_takes_the_right_to_download(world: World, named: bool) -> None:
+def test_a_mount_takes_the_right_to_download(open_world: World, named: bool) -> None:
     """A layer is mounted from where its taker may download it; otherwise an upload begins, as if it were not there."""
-    source, held = world.stage(), "ecr:GetDownloadUrlForLayer"
+    world, held = open_world, "ecr:GetDownloadUrlForLayer"
+    source = world.stage()
     begin = "ecr:InitiateLayerUpload"
     from_ = source.name if named else None
     cases = [
@@ -146,8 +147,10 @@ def test_a_mount_takes_the_right_to_download(world: World, named: bool) -> None:
         assert there.status == (200 if status == 201 else 404)
 
 
-def test_a_mount_does_not_tell_what_is_there(world: World) -> None:
+def test_a_mount_does_not_tell_what_is_there(open_world: World) -> None:
     """A source that may not be read, that has no such layer, or that is not there: the same answer."""
+    # Not in the world that all tests share: there are repositories in it that are open to everybody.
+    world = open_world
     secret, other = world.stage(), empty(world)
     person = world.user(allow("ecr:InitiateLayerUpload"))
 

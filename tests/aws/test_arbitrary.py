@@ -173,6 +173,18 @@ DIGESTS = st.sampled_from(
     [IMAGE.digest, OTHER.digest, content.digest_of(IMAGE.layers[0]), content.digest_of(b"A"), "sha256:00"]
 )
 NAMES = st.sampled_from(["a", "b", "c", "é"])
+PREFIXES = st.sampled_from(["ROOT", "ab", "c/"])
+RULES = json.dumps(
+    {
+        "rules": [
+            {
+                "rulePriority": 1,
+                "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 9},
+                "action": {"type": "expire"},
+            }
+        ]
+    }
+)
 FITTING: dict[str, st.SearchStrategy[Any]] = {
     "repositoryName": st.sampled_from(["ab", "ab", "ab", "cd"]),
     "repositoryNames": st.lists(st.sampled_from(["ab", "cd"]), min_size=1, max_size=2),
@@ -202,7 +214,9 @@ FITTING: dict[str, st.SearchStrategy[Any]] = {
         {},
         optional={
             "tagStatus": st.sampled_from(["TAGGED", "UNTAGGED", "ANY"]),
-            "imageStatus": st.sampled_from(["ACTIVE", "ARCHIVED"]),
+            "imageStatus": st.sampled_from(["ACTIVE", "ARCHIVED", "ANY"]),
+            "artifactTypes": st.just([content.CONFIG]),
+            "artifactStatus": st.sampled_from(["ACTIVE", "ARCHIVED", "ANY"]),
         },
     ),
     "tags": st.lists(st.fixed_dictionaries({"Key": st.sampled_from(LIKELY), "Value": st.sampled_from(LIKELY)})),
@@ -212,7 +226,40 @@ FITTING: dict[str, st.SearchStrategy[Any]] = {
     ),
     "imageScanningConfiguration": st.fixed_dictionaries({"scanOnPush": st.booleans()}),
     "encryptionConfiguration": st.fixed_dictionaries({"encryptionType": st.sampled_from(["AES256", "KMS"])}),
+    "resourceArn": st.sampled_from(["ab", "cd"]).map("arn:aws:ecr:us-east-1:000000000000:repository/{}".format),
+    "tagKeys": st.lists(st.sampled_from(LIKELY), max_size=3),
+    "imageId": st.fixed_dictionaries({}, optional={"imageDigest": DIGESTS, "imageTag": NAMES}),
+    "targetStorageClass": st.sampled_from(["STANDARD", "ARCHIVE"]),
+    "subjectId": st.fixed_dictionaries({"imageDigest": DIGESTS}),
+    "prefix": PREFIXES,
+    "prefixes": st.lists(PREFIXES, max_size=3),
+    "appliedFor": st.lists(st.sampled_from(["CREATE_ON_PUSH", "REPLICATION"]), max_size=2),
+    "description": st.text(max_size=5),
+    "resourceTags": st.lists(st.fixed_dictionaries({"Key": st.sampled_from(LIKELY), "Value": st.just("v")})),
+    "repositoryPolicy": st.sampled_from(["", ALLOW, "{}"]),
+    "lifecyclePolicy": st.sampled_from(["", RULES, "{}"]),
+    "customRoleArn": st.sampled_from(["", "arn:aws:iam::000000000000:role/r"]),
+    "lifecyclePolicyText": VALUES.map(json.dumps) | st.just(RULES),
+    "scanType": st.sampled_from(["BASIC", "ENHANCED"]),
+    "rules": st.lists(
+        st.fixed_dictionaries(
+            {
+                "scanFrequency": st.sampled_from(["SCAN_ON_PUSH", "MANUAL", "CONTINUOUS_SCAN"]),
+                "repositoryFilters": st.just([{"filter": "a*", "filterType": "WILDCARD"}]),
+            }
+        ),
+        max_size=2,
+    ),
+    "principalArn": st.sampled_from(["alice", "bob"]).map("arn:aws:iam::000000000000:user/{}".format),
+    "name": st.sampled_from(["BLOB_MOUNTING", "REGISTRY_POLICY_SCOPE", "BASIC_SCAN_TYPE_VERSION"]),
+    "value": st.sampled_from(["ENABLED", "DISABLED", "V1", "V2", "AWS_NATIVE"]),
 }
+
+
+def test_every_member_has_values_that_fit() -> None:
+    """Each member of each operation that there is can be drawn."""
+    members = {wire_name(keyword) for name in OPERATIONS for keyword in model.load()[name].parameters}
+    assert members <= set(FITTING)
 
 
 @st.composite

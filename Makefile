@@ -5,10 +5,10 @@ ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format bench lock clean
+.PHONY: help serve test test-postgres lint format bench lock clean
 
 help: ## Say what there is
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 15
 
 serve: ## Run a registry on http://localhost:5100
 	@scripts/bootstrap runtime
@@ -19,6 +19,11 @@ test: ## Run the tests, with the real clients
 	@scripts/test-tools
 	@scripts/go-tools
 	@$(BIN)/python -m pytest $(ARGS)
+	@if [ -z "$(ARGS)" ]; then $(MAKE) --no-print-directory test-postgres; fi
+
+test-postgres: ## Run what speaks to a server, and the core, on PostgreSQL instead of SQLite (part of test)
+	@scripts/bootstrap dev
+	@$(BIN)/python -m pytest --stack postgres tests/aws tests/oci tests/access tests/operations tests/registry tests/jobs $(ARGS)
 
 lint: ## Check style and types
 	@scripts/bootstrap dev

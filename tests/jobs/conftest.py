@@ -34,9 +34,12 @@ class Clock:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, stack: Stack) -> Iterator[Bench]:
-    """A registry with a repository."""
-    with Bench.opened(tmp_path, **stack.settings(tmp_path)) as opened:
+def bench(tmp_path: Path, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """A registry with a repository, which commands find by its data folder."""
+    settings = stack.settings(tmp_path)
+    if "database" in settings:
+        monkeypatch.setenv("MOORAGE_DATABASE", settings["database"])
+    with Bench.opened(tmp_path, **settings) as opened:
         yield opened
 
 

@@ -2,7 +2,7 @@
 The tables' history, as Alembic revisions; `upgrade` brings a database to `HEAD`.
 
 A version of Moorage works on the tables of its own revision and on those of a newer one that
-has only added to them (docs/adr/0006): the newer one writes down the oldest that still can.
+has only added to them (docs/adr/0007): the newer one writes down the oldest that still can.
 """
 
 from __future__ import annotations

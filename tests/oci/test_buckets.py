@@ -18,6 +18,8 @@ from botocore.exceptions import ClientError
 
 from moorage import app
 from moorage.config import Settings
+from moorage.jobs import Run
+from moorage.jobs.collection import collect
 from moorage.registry.storage import upload_of
 from moorage.registry.sweep import Swept, sweep
 from tests import content, faults, objects, servers
@@ -71,8 +73,9 @@ class Site:
             return sweep(registry, datetime.now(UTC) + timedelta(hours=1))
 
     def pieces(self) -> list[str]:
-        """Return all objects of the installation."""
+        """Return all objects of the installation, without what was only waiting to be deleted."""
         with self.registry() as registry:
+            collect(registry, registry.clock(), Run())
             return list(registry.blobs.older_than(datetime.now(UTC) + timedelta(hours=1)))
 
 
@@ -241,6 +244,24 @@ def test_of_two_nodes_that_write_one_counts(site: Site) -> None:
         assert {answer.status for answer in answers} <= {202, 409}
         done = doors[0].finish(upload, content.digest_of(whole))
         assert (done.status, doors[1]("GET", done.location).data == whole) == (201, True)
+
+
+def test_writers_that_take_over_small_objects_do_not_trip_over_each_other(site: Site) -> None:
+    """Of writers that all begin with the small object before them one counts, and the others are told 409 or 404."""
+    doors = [site.door(site.first), site.door(site.second)] * 3
+    for turn in range(12):
+        upload, head, tail = doors[0].begin(NAME), os.urandom(1000), os.urandom(1500)
+        assert doors[0].patch(upload, head).status == 202
+        digest = content.digest_of(head + tail)
+        if turn % 2:
+            answers = at_once(*[partial(door.finish, upload, digest, tail) for door in doors])
+            assert {answer.status for answer in answers} <= {201, 404, 409}
+        else:
+            answers = at_once(*[partial(door.patch, upload, tail, Content_Range="1000-2499") for door in doors])
+            assert {answer.status for answer in answers} <= {202, 409, 416}
+            answers.append(doors[1].finish(upload, digest))
+        assert [answer.status for answer in answers].count(201) == 1
+        assert doors[0]("GET", f"/v2/{NAME}/blobs/{digest}").data == head + tail
 
 
 def test_the_same_layer_from_all_nodes_is_stored_once(site: Site) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 from moorage.registry.storage import upload_of
-from moorage.registry.tables import blobs, uploads
+from moorage.registry.tables import blobs, condemned, uploads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from moorage.registry.core import Registry
 
 _BATCH: Final = 500
+_UPLOAD_OF_CONDEMNED: Final = sa.func.substr(condemned.c.location, 4, 36)
+"""As `upload_of`. Without an index: the table is short, and a sweep in no hurry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,13 @@ def _orphans(registry: Registry, pieces: list[str]) -> list[str]:
     ids = {upload_of(piece) for piece in pieces}
     # None but its upload can make a row name a piece, and an upload's row goes in the
     # transaction that makes the blob's. So the uploads are read before the blobs:
-    # whatever ends in between is seen in one of the two.
+    # whatever ends in between is seen in one of the two. What is condemned is deleted in
+    # its own time, after those who are reading it.
     with registry.database.read() as tx:
         living = set(tx.execute(sa.select(uploads.c.id).where(uploads.c.id.in_(ids))).scalars())
         origin = sa.or_(blobs.c.upload_id.in_(ids), blobs.c.upload_id.is_(None))
-        named = {
-            piece
-            for location in tx.execute(sa.select(blobs.c.location).where(origin)).scalars()
-            for piece in registry.blobs.pieces(location)
-        }
+        locations = list(tx.execute(sa.select(blobs.c.location).where(origin)).scalars())
+        doomed = sa.select(condemned.c.location).where(_UPLOAD_OF_CONDEMNED.in_(ids))
+        locations += tx.execute(doomed).scalars()
+    named = {piece for location in locations for piece in registry.blobs.pieces(location)}
     return [piece for piece in pieces if upload_of(piece) not in living and piece not in named]

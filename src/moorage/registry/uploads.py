@@ -173,7 +173,8 @@ class Appender:
         """Append bytes to the store and to the digest; raise `LimitExceeded` beyond the longest layer."""
         if self.offset + len(data) > MAX_LAYER:
             raise LimitExceeded(reason=f"A layer may have at most {MAX_LAYER} bytes")
-        self._writer.write(data)
+        with self._or_overtaken():
+            self._writer.write(data)
         if self._state.offset == self.offset:
             self._state.sha256.update(data)
             self._state = HashState(self.offset + len(data), self._state.sha256)
@@ -181,7 +182,8 @@ class Appender:
 
     def commit(self) -> Upload:
         """Count the bytes written as one part, and return how far the upload has come."""
-        after = _with_part(self.upload, self.offset, self._writer.flush())
+        with self._or_overtaken():
+            after = _with_part(self.upload, self.offset, self._writer.flush())
         again(partial(self._count, after))
         self._writer.keep()
         if self._state.offset == self.offset:
@@ -213,7 +215,8 @@ class Appender:
 
         When this returns, bytes, name and rows are durable.
         """
-        location = self._writer.sync()
+        with self._or_overtaken():
+            location = self._writer.sync()
         with self._or_void():
             digest = self._matching_digest(wanted, location)
         linked = again(partial(self._become, digest, location))
@@ -254,13 +257,23 @@ class Appender:
             self._is_void = True
             raise
 
+    @contextmanager
+    def _or_overtaken(self) -> Iterator[None]:
+        """Say so where bytes before this writer's have gone: another one, who was quicker, put them elsewhere."""
+        try:
+            yield
+        except Missing:
+            with self._ctx.read() as ctx:
+                raise self._overtaken(ctx) from None
+
     def _overtaken(self, ctx: Context) -> UploadBusy | UploadNotFound:
         """Say why the row is not where this writer began: another one was quicker, or the upload has ended."""
         try:
-            find(ctx, self._repository, self.upload.id)
+            found = find(ctx, self._repository, self.upload.id)
         except UploadNotFound as gone:
             return gone
-        return UploadBusy(upload_id=self.upload.id)
+        # Where nobody was quicker its bytes are lost, and it cannot go on.
+        return self._gone() if found.offset == self.upload.offset else UploadBusy(upload_id=self.upload.id)
 
     def _gone(self) -> UploadNotFound:
         return UploadNotFound(

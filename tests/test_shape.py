@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "doctor": [],
     "draining": [],
     "drivers": ["registry", "domain", "config", "logs"],
-    "metrics": ["registry"],
+    "metrics": ["registry", "domain", "logs"],
     "readiness": ["draining", "registry", "logs"],
     "tracing": ["registry", "logs"],
     "watch": ["metrics", "proxies", "registry", "domain", "logs"],

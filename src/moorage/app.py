@@ -207,6 +207,7 @@ def create_app(
         async with uses.flushing(opened):
             yield
         runner.stop()
+        draining.forget(runner.stop)
         await opened.perform(partial(runner.join, _JOBS_END))
         ticking.cancel()
         readiness.close()

@@ -33,3 +33,9 @@ def has_begun() -> bool:
 def when_begun(action: Callable[[], object]) -> None:
     """Have something quick done when the process begins to go, on the thread of its event loop."""
     _actions.append(action)
+
+
+def forget(action: Callable[[], object]) -> None:
+    """Take back what `when_begun` was told: what it is about has ended by itself."""
+    if action in _actions:
+        _actions.remove(action)

@@ -14,15 +14,13 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 
 from moorage import logs, proxies
-from moorage.domain.errors import Failure
 from moorage.metrics import Counts, process
 from moorage.metrics.folder import add
-from moorage.registry.tables import jobs, uploads
+from moorage.metrics.installation import Installation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from moorage.metrics import Folder
+    from moorage.metrics.installation import Facts
     from moorage.registry.core import Registry
 
 _NOTHING: Final = ("none", "none")
@@ -49,6 +48,7 @@ class Watch:
         self._registry = registry
         self._folder = folder
         self._worker = f"{os.getpid()}-{time.time_ns()}"
+        self._installation = Installation(registry)
         self._logs_requests = registry.settings.log_requests
         self.counts.gauge(process.read)
         self.counts.gauge(lambda: _gauges(registry))
@@ -117,6 +117,7 @@ class Watch:
 
     def end(self) -> None:
         """Leave what was counted to the others."""
+        self._installation.close()
         if self._folder is not None:
             self._folder.end(self._worker, self.counts.snapshot())
 
@@ -126,10 +127,10 @@ class Watch:
         if not _may_read(request, self._registry):
             return PlainTextResponse("metrics are for the addresses that the setting metrics names\n", 403)
         # Not among the threads of units of work: when those are all taken is when one wants to know.
-        text, content_type = await run_in_threadpool(self._text)
+        text, content_type = await run_in_threadpool(self._text, await self._installation.facts())
         return Response(text, media_type=None, headers={"Content-Type": content_type})
 
-    def _text(self) -> tuple[str, str]:
+    def _text(self, facts: Facts) -> tuple[str, str]:
         from moorage import __version__  # noqa: PLC0415
         from moorage.metrics import exposition  # noqa: PLC0415 (a third of a second, for those who ask)
 
@@ -139,8 +140,7 @@ class Watch:
         else:
             self._folder.write(self._worker, snapshot)
             total = self._folder.sum()
-        facts, rows = _of_installation(self._registry)
-        return exposition.text(total, facts, rows, __version__), exposition.CONTENT_TYPE
+        return exposition.text(total, facts.gauges, facts.jobs, __version__), exposition.CONTENT_TYPE
 
 
 def _length(headers: Any) -> int:
@@ -166,26 +166,6 @@ def _gauges(registry: Registry) -> Mapping[str, float]:
         values["database_connections_in_use"] = pool.checkedout()
         values["database_connections"] = pool.checkedout() + pool.checkedin()
     return values
-
-
-_UPLOADS: Final = sa.select(sa.func.count()).select_from(uploads)
-_JOBS: Final = sa.select(
-    jobs.c.name,
-    sa.func.max(jobs.c.succeeded_at).label("succeeded_at"),
-    sa.func.max(jobs.c.finished_at).label("finished_at"),
-    sa.func.count(sa.case((jobs.c.outcome == "failed", 1))).label("failing"),
-).group_by(jobs.c.name)
-
-
-def _of_installation(registry: Registry) -> tuple[dict[str, float], list[Mapping[str, Any]]]:
-    """Return what the database knows; nothing if it is away, which must not hide all the rest."""
-    try:
-        with registry.database.read() as tx:
-            open_uploads = tx.execute(_UPLOADS).scalar_one()
-            return {"uploads_open": open_uploads}, [dict(row) for row in tx.execute(_JOBS).mappings()]
-    except (Failure, SQLAlchemyError, OSError):
-        logs.exception("metrics_without_database")
-        return {}, []
 
 
 def _log(scope: Scope, *, status: int, took: float, received: int, sent: int) -> None:

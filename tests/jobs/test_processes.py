@@ -92,3 +92,4 @@ def test_the_signal_stops_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         with bench.registry.database.read() as tx:
             (row,) = leases.rows(tx, "job")
     assert (row["outcome"], row["cursor"], row["leased_by"]) == ("stopped", "half", None)
+    assert not draining._actions

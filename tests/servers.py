@@ -190,13 +190,15 @@ class Server:
         return status
 
 
-def start(data: Path, *flags: str, port: int | None = None, workers: int = 2) -> Server:
-    """Start a server and wait for its ready line."""
+def start(
+    data: Path, *flags: str, port: int | None = None, workers: int = 2, variables: dict[str, str] | None = None
+) -> Server:
+    """Start a server, with environment variables, and wait for its ready line."""
     port = port or free_port()
     command = [*MOORAGE, "serve", "--data", str(data), "--port", str(port), "--workers", str(workers)]
     # The tests of refusals come from one address by the hundred: those of slowing give a flag of their own.
     command += ["--account-id", ACCOUNT, "--region", REGION, "--failed-attempts", "0", *flags]
-    given = S3_CREDENTIALS if any(flag.startswith("s3://") for flag in flags) else {}
+    given = (S3_CREDENTIALS if any(flag.startswith("s3://") for flag in flags) else {}) | (variables or {})
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(**given)
     )

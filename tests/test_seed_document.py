@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import botocore.exceptions
 import pytest
 from botocore import xform_name
+from typer.testing import CliRunner
 
 import moorage
+from moorage.cli.main import app
 from tests import content, seed_document
+from tests.access import kit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,8 +31,31 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[moorage.Session]:
     """A data folder, opened in this process."""
-    with moorage.Session(tmp_path_factory.mktemp("embedded")) as opened:
+    data = tmp_path_factory.mktemp("embedded")
+    with moorage.Session(data) as opened:
+        settle("--data", str(data))
         yield opened
+
+
+OTHER = "012345678901"
+"""The account whose role the page's policy names. A policy may name only who is there."""
+
+
+def settle(*options: str, env: dict[str, str] | None = None) -> None:
+    """Make that account and its role."""
+    owner = {"AWS": f"arn:aws:iam::{OTHER}:root"}
+    trust = kit.document({"Effect": "Allow", "Principal": owner, "Action": "sts:AssumeRole"})
+    role = ["role", "create", "CodeDeployDemo", "--trust", "-", "--account-id", OTHER]
+    for command, text in ((["account", "create", OTHER], None), (role, trust)):
+        done = CliRunner().invoke(app, [*command, *options], input=text, env=env)
+        assert done.exit_code == 0, done.output
+
+
+@pytest.fixture(scope="module")
+def settled(server: Server) -> Server:
+    """The server of all tests, with that account and its role."""
+    settle("--data", str(server.data), env=server.variables)
+    return server
 
 
 @pytest.fixture(params=["embedded", "socket"])
@@ -37,7 +63,7 @@ def client(request: pytest.FixtureRequest, session: moorage.Session) -> Any:
     """A client of an empty registry: the embedded one, and then boto3's own over a socket."""
     if request.param == "embedded":
         return session.create_client("ecr", region_name=new_region())
-    return socket_client(request.getfixturevalue("server"))
+    return socket_client(request.getfixturevalue("settled"))
 
 
 def new_region() -> str:
@@ -396,9 +422,9 @@ def test_a_waiter_for_what_is_not_offered_ends_at_once(stage: Stage) -> None:
 
 
 @pytest.fixture
-def signed(server: Server) -> Stage:
+def signed(settled: Server) -> Stage:
     """What the page takes for granted, at the server."""
-    return prepared(socket_client(server))
+    return prepared(socket_client(settled))
 
 
 def post(server: Server, url: str, operation: str) -> urllib3.BaseHTTPResponse:

@@ -15,7 +15,7 @@ from moorage import app, keyfile
 from moorage.config import Settings
 from moorage.registry.keys import new_access_key
 from moorage.registry.secrets import Keyring
-from moorage.registry.tables import access_keys
+from moorage.registry.tables import access_keys, repositories
 from tests import content
 from tests.servers import ACCOUNT, REGION
 
@@ -269,7 +269,7 @@ def test_a_token_dies_with_its_key(server: Server, anonymous: Door, other_key: A
 def test_a_download_url_ends(anonymous: Door, keyring: Keyring, server: Server, world: World) -> None:
     """A download URL past its time is refused."""
     with opened(server) as registry, registry.database.read() as tx:
-        repository = tx.exec_driver_sql("SELECT id FROM repositories WHERE name = ?", (world.repo,)).scalar_one()
+        repository = tx.execute(sa.select(repositories.c.id).where(repositories.c.name == world.repo)).scalar_one()
     claims = {
         "key": server.key.access_key_id,
         "registry": ACCOUNT,

@@ -77,7 +77,8 @@ def test_what_a_client_signs_passes() -> None:
     assert claim.signed_headers == ("content-type", "host", "x-amz-date", "x-amz-target")
     assert claim.session_token is None
     assert not claim.presigned
-    assert abs(claim.signed_at - datetime.now(UTC)) < timedelta(minutes=5)
+    # It was signed when this module was imported, and that may be a while ago.
+    assert timedelta() <= datetime.now(UTC) - claim.signed_at < timedelta(hours=2)
 
 
 def test_a_presigned_url_passes() -> None:

@@ -26,6 +26,8 @@ class Fault:
 
     refuse: int | None = None
     """Answer with this status, and do not ask the server."""
+    saying: bytes | None = None
+    """The body of that answer, in the place of ``SlowDown``."""
     late: int | None = None
     """Let the server do it, and answer with this status all the same."""
     delay: float = 0.0
@@ -131,7 +133,7 @@ def _relay(state: Proxy, client: socket.socket, given: Readable, address: Any, *
         return False
     if fault.refuse is not None:
         _drain(given, length)
-        return _say(client, fault.refuse, method)
+        return _say(client, fault.refuse, method, fault.saying or _SLOW_DOWN)
     with socket.create_connection(address) as server:
         kept = [line for line in head if not line.lower().startswith((b"connection:", b"expect:"))]
         server.sendall(b"\r\n".join([*kept, b"Connection: close", b"", b""]))
@@ -142,7 +144,7 @@ def _relay(state: Proxy, client: socket.socket, given: Readable, address: Any, *
         with server.makefile("rb") as answer:
             if fault.late is not None:
                 answer.read()
-                return _say(client, fault.late, method)
+                return _say(client, fault.late, method, _SLOW_DOWN)
             return _answer(state, client, answer, fault, method, mends_ranges=mends_ranges)
 
 
@@ -164,9 +166,9 @@ def _drain(given: Readable, length: int) -> None:
         length -= len(piece)
 
 
-def _say(client: socket.socket, status: int, method: str) -> bool:
-    head = f"HTTP/1.1 {status} Told To\r\nContent-Type: application/xml\r\nContent-Length: {len(_SLOW_DOWN)}\r\n\r\n"
-    client.sendall(head.encode() + (b"" if method == "HEAD" else _SLOW_DOWN))
+def _say(client: socket.socket, status: int, method: str, body: bytes) -> bool:
+    head = f"HTTP/1.1 {status} Told To\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n"
+    client.sendall(head.encode() + (b"" if method == "HEAD" else body))
     return True
 
 
@@ -206,6 +208,8 @@ def _answer(
 
 
 def _copy_answer(state: Proxy, client: socket.socket, answer: Readable, left: int | None) -> bool:
+    if left == 0:
+        return False
     while piece := answer.read1(_PIECE if left is None else min(_PIECE, left)):
         client.sendall(piece)
         state.sent += len(piece)

@@ -120,6 +120,25 @@ def test_a_write_survives_trouble(
     assert len(bucket.keys()) == 1
 
 
+def test_parts_are_joined_once_however_long_it_takes(store: ObjectStore, proxy: Proxy, location: str) -> None:
+    """A store that copies for long before it says that the parts are one is waited for, and not told the same again."""
+    proxy.next_ones(completes, Fault(delay=3))
+
+    done = put(store, location, LARGE)
+
+    assert sum(completes(method, path) for method, path in proxy.seen) == 1
+    assert whole(store, done) == LARGE
+
+
+def test_a_store_that_says_yes_and_has_nothing_is_not_believed(store: ObjectStore, proxy: Proxy, location: str) -> None:
+    """An object made of parts is looked for before anybody is told that it is there."""
+    said = b"<CompleteMultipartUploadResult><ETag>0</ETag></CompleteMultipartUploadResult>"
+    proxy.next_ones(completes, Fault(refuse=200, saying=said))
+
+    with pytest.raises(StoreUnavailable):
+        put(store, location, LARGE)
+
+
 @pytest.mark.parametrize("trouble", TROUBLE)
 def test_a_read_survives_trouble(store: ObjectStore, proxy: Proxy, location: str, trouble: str) -> None:
     """A read gets every byte, once and in order."""

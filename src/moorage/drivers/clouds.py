@@ -35,6 +35,7 @@ _BACKOFF: Final[BackoffConfig] = {
 }
 # Once more, for a kept connection that the other side has closed.
 _HASTY: Final[RetryConfig] = {"max_retries": 1, "retry_timeout": timedelta(seconds=3)}
+_JOINING: Final = timedelta(minutes=10)
 _CREDENTIALS_KEPT: Final = timedelta(minutes=5)
 
 
@@ -48,12 +49,17 @@ class Cloud:
         if target.scheme == "s3" and self._credentials is None:
             raise ValueError("there are no AWS credentials in the environment")
 
-    def client(self) -> ObjectStore:
-        """Return the client for everything that moves bytes: it asks again for a while."""
+    def client(self, *, joins: bool = False) -> ObjectStore:
+        """
+        Return the client for everything that moves bytes: it asks again for a while.
+
+        The one that ``joins`` parts waits long for an answer. Some servers copy all
+        parts before they say a word, and of two requests for the same one ruins the other's work.
+        """
         # A timeout over the whole of a request would cut a slow pull; what stalls is cut by the other.
         options: ClientConfig = {
             "timeout": timedelta(minutes=15),
-            "read_timeout": self._target.seconds("stall_seconds"),
+            "read_timeout": _JOINING if joins else self._target.seconds("stall_seconds"),
         }
         patient: RetryConfig = {
             "max_retries": 20,

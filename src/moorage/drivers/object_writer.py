@@ -82,7 +82,7 @@ class ObjectWriter:
         if self._stream is not None:
             stream, self._stream = self._stream, None
             self._made.append(self._sending)
-            self._store.confirm(self._sending, stream.close)
+            self._store.confirm(self._sending, stream.close, of_parts=True)
             self._pieces.append(self._sending)
         elif self._gathered:
             self._put(self._take_small(len(self._gathered)) + self._gathered)

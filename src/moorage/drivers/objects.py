@@ -48,6 +48,7 @@ class ObjectStore:
         self._patience = target.seconds("retry_seconds").total_seconds()
         self._cloud = Cloud(target)
         self._client = self._cloud.client()
+        self._joining_client = self._cloud.client(joins=True)
         self._redirects = redirects
 
     def new_location(self, upload_id: str) -> str:
@@ -193,20 +194,28 @@ class ObjectStore:
 
     def stream(self, key: str, part: int) -> WritableFile:
         """Return a writer of one object that sends a part of that many bytes at a time, and waits for it."""
-        return obstore.open_writer(self._client, key, buffer_size=part, max_concurrency=1, attributes=dict(_ATTRIBUTES))
+        return obstore.open_writer(
+            self._joining_client, key, buffer_size=part, max_concurrency=1, attributes=dict(_ATTRIBUTES)
+        )
 
     def put(self, key: str, data: bytes) -> None:
         """Make an object at once."""
         obstore.put(self._client, key, data, use_multipart=False, attributes=dict(_ATTRIBUTES))
 
-    def confirm(self, piece: Piece, make: Callable[[], object]) -> None:
-        """Make an object; if the store failed to answer in the end, look whether it has made it all the same."""
+    def confirm(self, piece: Piece, make: Callable[[], object], *, of_parts: bool = False) -> None:
+        """
+        Make an object, and look whether it is there if the store did not answer well in the end.
+
+        Of one made of parts that is always looked at: with those, stores have been seen to say yes and have nothing.
+        """
+        problem: Exception | None = None
         try:
             with self.answering(piece.key):
                 make()
-        except (Missing, StoreUnavailable) as problem:
-            if self._size(piece.key) != piece.size:
-                raise StoreUnavailable from problem
+        except (Missing, StoreUnavailable) as failed:
+            problem = failed
+        if (problem or of_parts) and self._size(piece.key) != piece.size:
+            raise StoreUnavailable from problem
 
     @contextmanager
     def answering(self, key: str) -> Iterator[None]:

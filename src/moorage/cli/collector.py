@@ -9,7 +9,7 @@ import typer
 from moorage.cli import jobs
 from moorage.cli.managing import Commands
 from moorage.cli.opened import opened, reading
-from moorage.cli.output import print_json, show, show_one, wants_json
+from moorage.cli.output import print_json, show, show_one, size_text, wants_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def run(*, dry_run: DryRun = False) -> None:
         return
     show(rows, columns)
     going = [row for row in rows if row["fate"] == "goes now"]
-    typer.echo(f"{len(going)} of {len(rows)} layers would go now, {_bytes(sum(row['size'] for row in going))}")
+    typer.echo(f"{len(going)} of {len(rows)} layers would go now, {size_text(sum(row['size'] for row in going))}")
 
 
 def _outlook(ctx: Context) -> Iterator[dict[str, Any]]:
@@ -96,11 +96,3 @@ def _last_run(registry: Registry) -> dict[str, Any]:
     if running and total and done:
         told["secondsLeft"] = round((total - done) * seconds / done)
     return told
-
-
-def _bytes(count: float) -> str:
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if count < 1024:  # noqa: PLR2004 (a KiB)
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"

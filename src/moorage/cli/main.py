@@ -20,6 +20,7 @@ from moorage.cli import (
     oidc,
     policy,
     quota,
+    repo,
     role,
     user,
 )
@@ -51,6 +52,7 @@ app.add_typer(role.app, name="role")
 app.add_typer(oidc.app, name="oidc")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(collector.app, name="gc")
+app.add_typer(repo.app, name="repo")
 app.add_typer(image.app, name="image")
 app.add_typer(quota.app, name="quota")
 

@@ -76,7 +76,7 @@ class Commands(typer.Typer):
 def managed(function: Callable[..., object]) -> Callable[..., object]:
     """Return a command with the common options."""
     own = inspect.signature(function, eval_str=True)
-    noun = function.__module__.rpartition(".")[2]
+    noun = function.__module__.rpartition(".")[2].rstrip("_")
     options = {**_OPTIONS, "as_json": Json}
     added = {name: option for name, option in options.items() if name not in own.parameters}
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.registry.audit import Entry
     from moorage.registry.core import Context, Registry
 
-__all__ = ["Account", "Data", "chosen_settings", "opened", "reading", "writing"]
+__all__ = ["Account", "Data", "chosen_settings", "opened", "reading", "root_of", "writing"]
 
 
 def chosen_settings(data: Path | None = None, account_id: str | None = None) -> Settings:
@@ -55,7 +55,7 @@ def opened(data: Path | None = None, account_id: str | None = None) -> Iterator[
 @contextmanager
 def reading(data: Path | None = None, account_id: str | None = None, *, any_account: bool = False) -> Iterator[Context]:
     """Open a reading transaction, otherwise as `writing`."""
-    with opened(data, account_id) as registry, registry.read(_root(registry.settings)) as ctx:
+    with opened(data, account_id) as registry, registry.read(root_of(registry.settings)) as ctx:
         if not any_account:
             accounts.require(ctx.tx, ctx.registry_id)
         yield ctx
@@ -77,9 +77,10 @@ def writing(data: Path | None = None, account_id: str | None = None, *, any_acco
 def _write(registry: Registry, entry: Entry | None) -> AbstractContextManager[Context]:
     facts = {} if entry is None else dict(entry.facts)
     request_id = "-" if entry is None else entry.request_id
-    return registry.write(_root(registry.settings), request_id=request_id, facts=facts, entry=entry)
+    return registry.write(root_of(registry.settings), request_id=request_id, facts=facts, entry=entry)
 
 
-def _root(settings: Settings) -> Identity:
+def root_of(settings: Settings) -> Identity:
+    """Return the identity that commands work as: the root of the account that they are for."""
     account = settings.account_id
     return Identity(root_principal(account), "cli", account, settings.region)

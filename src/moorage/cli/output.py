@@ -33,15 +33,26 @@ def _plain(value: Any) -> str:
             return str(value)
 
 
-def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool = False) -> None:
-    """Print rows, with these columns."""
+def show(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    *,
+    as_json: bool = False,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+) -> None:
+    """Print rows, with these columns; numbers stand ``right``, and what is ``whole`` is not broken over lines."""
     if as_json or wants_json.get():
         print_json([dict(row) for row in rows])
         return
     from rich.console import Console  # noqa: PLC0415 (slow to import, and only tables need it)
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(*columns, box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(
+            column, justify="right" if column in right else "left", overflow="fold", no_wrap=column in whole
+        )
     for row in rows:
         table.add_row(*(_plain(row[column]) for column in columns))
     Console().print(table)
@@ -70,6 +81,32 @@ def say(message: str, value: Mapping[str, Any], *, as_json: bool = False) -> Non
         print_json(dict(value))
     else:
         typer.echo(message)
+
+
+def size_text(count: float) -> str:
+    """Return a number of bytes as people read it: ``1.5 MiB``."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024:  # noqa: PLR2004 (a KiB)
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def short(digest: str) -> str:
+    """Return as much of a digest as tells it from others; commands take it back."""
+    algorithm, _, encoded = digest.partition(":")
+    return f"{algorithm}:{encoded[:12]}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number of things: ``1 image``, ``2 images``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on if the person says so, or has said so already (``--yes``); else end the command."""
+    if not yes:
+        typer.confirm(question, abort=True, err=True)
 
 
 def print_json(value: Any) -> None:

@@ -18,14 +18,18 @@ if TYPE_CHECKING:
     from moorage.registry.core import Registry
 
 
-def recorded(registry: Registry) -> AbstractContextManager[Entry | None]:
-    """Return a block that is the event of the running command: ``CreateUser`` for ``user create``."""
+def recorded(registry: Registry, operation: str | None = None) -> AbstractContextManager[Entry | None]:
+    """
+    Return a block that is the event of the running command: ``CreateUser`` for ``user create``.
+
+    Where the command is an operation of ECR's, the event has that one's name.
+    """
     command = running.get()
     if registry.trail is None or command is None:
         return nullcontext()
     facts = {"aws:SourceIp": "local", "aws:UserAgent": f"moorage/{__version__}"}
     words = list(dict.fromkeys([command.noun, command.verb]))
-    name = "".join(part.capitalize() for word in reversed(words) for part in word.split("_"))
+    name = operation or "".join(part.capitalize() for word in reversed(words) for part in word.split("_"))
     entry = registry.trail.begin(audit.MOORAGE, name, str(uuid.uuid4()), facts)
     entry.parameters = {key: _plain(value) for key, value in command.values.items() if value}
     entry.extra = {"command": " ".join(["moorage", *words]), "osUser": _os_user()}

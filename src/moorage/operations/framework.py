@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from moorage.registry.audit import Entry
-    from moorage.registry.auth import Credential
+    from moorage.registry.auth import Credential, Identity
     from moorage.registry.core import Context, Registry
 
     Answer = dict[str, Any]
@@ -103,7 +103,7 @@ def registry_wide(action: str) -> Needs:
 def invoke(
     registry: Registry,
     operation: Operation,
-    who: Credential,
+    who: Credential | Identity,
     arguments: Callable[[], dict[str, Any]],
     *,
     request_id: str = "-",

@@ -111,6 +111,14 @@ def exists(ctx: Context, repository: Repository, digest: str) -> bool:
     return ctx.tx.execute(_EXISTS, {"repository": repository.id, "reference": digest}).first() is not None
 
 
+def beginning(ctx: Context, repository: Repository, prefix: str) -> list[Digest]:
+    """Return the digests of two images at most that begin with a text: one if it names an image."""
+    found = sa.select(manifests.c.digest).where(
+        manifests.c.repository_id == repository.id, manifests.c.digest.startswith(prefix, autoescape=True)
+    )
+    return [Digest(digest) for digest in ctx.tx.execute(found.order_by(manifests.c.digest).limit(2)).scalars()]
+
+
 def tags_of(ctx: Context, repository: Repository, digest: str) -> list[str]:
     """Return the tags of an image, in order."""
     named = sa.select(tags.c.name).where(tags.c.repository_id == repository.id, tags.c.digest == digest)
@@ -254,7 +262,7 @@ def delete(ctx: Context, repository: Repository, digest: Digest) -> list[str]:
     if not exists(ctx, repository, digest):
         raise not_found(repository, digest)
     _require_unreferenced(ctx, repository, digest)
-    return removal.remove(ctx, repository, _with_referrers(ctx, repository, {digest}))[digest]
+    return removal.remove(ctx, repository, with_referrers(ctx, repository, {digest}))[digest]
 
 
 def delete_unneeded(ctx: Context, repository: Repository, digests: Collection[str]) -> set[str]:
@@ -264,11 +272,11 @@ def delete_unneeded(ctx: Context, repository: Repository, digests: Collection[st
         manifests.c.repository_id == repository.id, manifests.c.digest.in_(digests)
     )
     going = _unnamed(ctx, repository, set(ctx.tx.execute(there).scalars()))
-    removal.remove(ctx, repository, _with_referrers(ctx, repository, going))
+    removal.remove(ctx, repository, with_referrers(ctx, repository, going))
     return going
 
 
-def _with_referrers(ctx: Context, repository: Repository, digests: Collection[str]) -> set[str]:
+def with_referrers(ctx: Context, repository: Repository, digests: Collection[str]) -> set[str]:
     """Return the images and what goes with them: all that refers to one of them, unless an index names it."""
     going: set[str] = set()
     waiting = set(digests)
@@ -302,7 +310,7 @@ def untag(ctx: Context, repository: Repository, tag: Tag, *, keep_children: bool
     if digest is None:
         raise not_found(repository, tag)
     is_last = tags_of(ctx, repository, digest) == [tag]
-    if is_last and not (keep_children and _parents(ctx, repository, digest)):
+    if is_last and not (keep_children and parents(ctx, repository, digest)):
         delete(ctx, repository, digest)
         return digest
     ctx.tx.execute(sa.delete(tags).where(tags.c.repository_id == repository.id, tags.c.name == tag))
@@ -312,11 +320,11 @@ def untag(ctx: Context, repository: Repository, tag: Tag, *, keep_children: bool
 
 
 def _require_unreferenced(ctx: Context, repository: Repository, digest: Digest) -> None:
-    if parents := _parents(ctx, repository, digest):
-        raise ImageReferencedByManifestList(parents=", ".join(parents))
+    if naming := parents(ctx, repository, digest):
+        raise ImageReferencedByManifestList(parents=", ".join(naming))
 
 
-def _parents(ctx: Context, repository: Repository, digest: str) -> Sequence[str]:
+def parents(ctx: Context, repository: Repository, digest: str) -> Sequence[str]:
     """Return the indexes of the repository that name an image."""
     naming = sa.select(edges.c.parent).where(
         edges.c.repository_id == repository.id, edges.c.child == digest, edges.c.kind == "image"

@@ -99,7 +99,7 @@ def get(server: Server, url: str, token: str | None = None) -> tuple[str, int]:
     if answer.status == 307:
         # The layer is in a bucket.
         answer = server.http.request("GET", answer.headers["Location"], preload_content=False)
-    assert answer.status == 200
+    assert answer.status == 200, server.log[-5:]
     return received(answer.stream(MIB))
 
 

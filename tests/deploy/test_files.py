@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]  # (its stubs are a package of their own)
 
 from moorage import __version__, workers
 from moorage.config import Settings, variable

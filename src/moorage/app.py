@@ -35,7 +35,7 @@ from moorage.drivers.disk import DiskStore
 from moorage.drivers.fetch import fetch
 from moorage.drivers.sqlite import SqliteDatabase
 from moorage.jobs.runner import Runner
-from moorage.jobs.table import JOBS
+from moorage.jobs.table import jobs_of
 from moorage.metrics.store import counted
 from moorage.oci.door import facts_of, not_found
 from moorage.oci.routes import ROWS, routes
@@ -198,6 +198,7 @@ def create_app(
     opened = registry or open_registry(settings or Settings.load({}))
     watch, readiness, traces = Watch(opened, metrics), Readiness(opened), tracing.begin(opened)
     opened.blobs = counted(opened.blobs, partial(watch.counts.add, "store_errors"))
+    opened.missed = partial(watch.counts.add, "layers_missing")
     if opened.buckets is not None:
         opened.buckets.refused = partial(watch.counts.add, "throttled")
 
@@ -243,7 +244,7 @@ def create_app(
 
 
 def _start_jobs(registry: Registry, counts: Counts) -> Runner:
-    runner = Runner(registry, JOBS, poll=registry.settings.jobs_poll_seconds, observe=counts.job)
+    runner = Runner(registry, jobs_of(registry), poll=registry.settings.jobs_poll_seconds, observe=counts.job)
     # At the signal, and not once the last request has ended.
     draining.when_begun(runner.stop)
     if registry.settings.jobs:

@@ -172,6 +172,12 @@ class Settings:
     undelete_hours: int = 24
     """Hours in which a deleted image can be restored. Its layers are kept, and count, as long; 0 keeps nothing."""
 
+    verify_interval_days: int = 0
+    """Days between two verifications of all stored bytes (the job ``verify``); 0: only when it is asked for."""
+
+    verify_mib_per_second: int = 50
+    """MiB a second that a verification reads at most; 0 for no limit."""
+
     lifecycle_interval_minutes: int = 60
     """Minutes between two runs of a repository's lifecycle policy. A new policy is first run after five, or sooner."""
 
@@ -189,6 +195,8 @@ class Settings:
             "upload_expiry_hours must be at least 1": self.upload_expiry_hours >= 1,
             "gc_grace_minutes must be at least 1": self.gc_grace_minutes >= 1,
             "undelete_hours must be 0 or more": self.undelete_hours >= 0,
+            "verify_interval_days must be 0 or more": self.verify_interval_days >= 0,
+            "verify_mib_per_second must be 0 or more": self.verify_mib_per_second >= 0,
             "lifecycle_interval_minutes must be at least 1": self.lifecycle_interval_minutes >= 1,
             "limits must not be negative": self._smallest_limit >= 0,
             "jobs_poll_seconds must be at least 1": self.jobs_poll_seconds >= 1,

@@ -159,11 +159,13 @@ class Address:
     """The database that it was started with, without the password."""
     audit: str | None = None
     """The file of its audit trail, where it has one."""
+    storage: str | None = None
+    """Where its layers are, if not in the data folder. A bucket's URL has no secrets in it."""
 
     @property
     def defaults(self) -> dict[str, str]:
         """The settings that commands beside the server take from it where they are told no others."""
-        told = {"database": self.database, "audit": self.audit}
+        told = {"database": self.database, "audit": self.audit, "storage": self.storage}
         return {"region": self.region, "account_id": self.account_id} | {k: v for k, v in told.items() if v is not None}
 
 
@@ -177,7 +179,12 @@ def address_of(settings: Settings, ca: Path | None = None) -> Address:
         None if ca is None else str(ca),
         None if database is None else database.render_as_string(),
         None if settings.audit in {None, "-"} else str(Path(str(settings.audit)).absolute()),
+        _absolute(settings.storage),
     )
+
+
+def _absolute(storage: str | None) -> str | None:
+    return storage if storage is None or "://" in storage else str(Path(storage).absolute())
 
 
 def write_address(data: Path, address: Address) -> None:

@@ -50,7 +50,7 @@ def test_jobs_and_uploads_are_counted(tmp_path: Path) -> None:
 
         found = asyncio.run(Installation(bench.registry).facts())
 
-    assert found.gauges == {"uploads_open": 2}
+    assert found.gauges == {"uploads_open": 2, "damaged": 0}
     assert found.jobs == [{"name": "job", "succeeded_at": T0, "finished_at": T0, "failing": 2}]
 
 

@@ -49,23 +49,31 @@ def show_(name: Name, argument: Argument = "", data: Data = None, *, as_json: Js
 @app.command()
 def run(name: Name, argument: Argument = "", data: Data = None, *, as_json: Json = False) -> None:
     """Run a job now, beside running servers: under the same lease, so that it still runs once at a time."""
-    from moorage.jobs import Run, leases  # noqa: PLC0415 (as in `opened`)
+    from moorage.jobs import leases  # noqa: PLC0415 (as in `opened`)
+
+    _known(name)
+    with opened(data) as registry:
+        outcome, error, state = carried_out(registry, name, argument)
+    done = {"name": name, "argument": argument, "outcome": outcome, "error": error, **state}
+    say(f"{name}: {outcome}{_progress(state)}" + (f" ({error})" if error else ""), done, as_json=as_json)
+    raise typer.Exit(0 if outcome == leases.OK else 1)
+
+
+def carried_out(registry: Registry, name: str, argument: str = "") -> tuple[str, str | None, dict[str, Any]]:
+    """Run a job here, under its lease, with a bar; return the outcome, the error, and how far it has come."""
+    from moorage.jobs import Run, leases, table  # noqa: PLC0415 (as in `opened`)
     from moorage.jobs.carrying import carry_out, holder  # noqa: PLC0415
 
-    job = _known(name)
-    with opened(data) as registry:
-        now = registry.clock()
-        with registry.database.write() as tx:
-            leases.ensure(tx, name, now, argument)
-            lease = leases.take(tx, name, argument, holder(registry), now, early=True)
-        if lease is None:
-            fail(f"job {name} is running elsewhere: see `moorage jobs show {name}`")
-        work = Run(lease.argument, lease.cursor)
-        outcome = _watched(job, work, lambda: carry_out(registry, job, lease, work))
-        error = next((row["error"] for row in rows(registry, name) if row["argument"] == argument), None)
-    done = {"name": name, "argument": argument, "outcome": outcome, "error": error, **work.state()}
-    say(f"{name}: {outcome}{_progress(work.state())}" + (f" ({error})" if error else ""), done, as_json=as_json)
-    raise typer.Exit(0 if outcome == leases.OK else 1)
+    job, now = table.find(name, registry) or _known(name), registry.clock()
+    with registry.database.write() as tx:
+        leases.ensure(tx, name, now, argument)
+        lease = leases.take(tx, name, argument, holder(registry), now, early=True)
+    if lease is None:
+        fail(f"job {name} is running elsewhere: see `moorage jobs show {name}`")
+    work = Run(lease.argument, lease.cursor)
+    outcome = _watched(job, work, lambda: carry_out(registry, job, lease, work))
+    error = next((row["error"] for row in rows(registry, name) if row["argument"] == argument), None)
+    return outcome, error, work.state()
 
 
 def _known(name: str) -> Job:
@@ -106,7 +114,7 @@ def _described(registry: Registry, name: str | None = None) -> list[dict[str, An
     from moorage.jobs import table  # noqa: PLC0415 (as in `opened`)
 
     found, now = rows(registry, name), registry.clock()
-    jobs = [job for job in table.JOBS if name in {None, job.name}]
+    jobs = [job for job in table.jobs_of(registry) if name in {None, job.name}]
     described = []
     for job in jobs:
         mine = [row for row in found if row["name"] == job.name]

@@ -29,6 +29,7 @@ from moorage.cli.doctor import doctor
 from moorage.cli.env import env
 from moorage.cli.migrate import migrate
 from moorage.cli.serve import serve
+from moorage.cli.verify import verify
 
 app = typer.Typer(
     name="moorage",
@@ -40,6 +41,7 @@ app.command()(serve)
 app.command()(env)
 app.command()(migrate)
 app.command(name="doctor")(managing.managed(doctor))
+app.command(name="verify")(managing.managed(verify))
 app.command(name="apply")(managing.managed(apply))
 app.add_typer(access.app, name="access")
 app.add_typer(account.app, name="account")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _CANDIDATES: Final = 16
 """Due jobs that are looked at together: who finds the first one taken tries the next."""
+_TURN: Final = 30.0
+"""Seconds after which a long job lets others go first."""
 
 
 class Runner:
@@ -83,7 +85,7 @@ class Runner:
         lease = self._lease_next()
         if lease is None:
             return False
-        run = self._current = Run(lease.argument, lease.cursor)
+        run = self._current = Run(lease.argument, lease.cursor, turn=_TURN)
         if self._stopping.is_set():
             # The signal came between; the run ends at its first question.
             run.stop()

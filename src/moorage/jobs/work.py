@@ -10,6 +10,7 @@ must be right when done twice.
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,9 @@ class Job:
 class Run:
     """One run of a job: what it was asked to do, how far it has come, and whether it may go on."""
 
-    def __init__(self, argument: str = "", cursor: Any = None) -> None:
+    def __init__(self, argument: str = "", cursor: Any = None, *, turn: float | None = None) -> None:
+        """With a ``turn``, so many seconds are for this job before others that are due (`make_room`)."""
+        self._turn_ends = None if turn is None else time.monotonic() + turn
         self.argument = argument
         """Which part of the work this run is about; empty for all of it."""
         self.cursor = cursor
@@ -73,6 +76,15 @@ class Run:
         """Sleep, but not longer than the run may; raises `Stopped`."""
         self._stop.wait(seconds)
         self.check()
+
+    def make_room(self) -> None:
+        """
+        Raise `Stopped` if the run has had its turn: it goes on from its cursor once the jobs that are due have run.
+
+        For a job that may take hours. To be called where the cursor is right.
+        """
+        if self._turn_ends is not None and time.monotonic() >= self._turn_ends:
+            raise Stopped
 
     def stop(self) -> None:
         """Let the run end where it next asks. Other threads call this."""

@@ -25,6 +25,7 @@ _COUNTERS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "store_errors": ("Calls of the store of layers that failed.", ("operation",)),
     "process_cpu_seconds": ("Processor time of all workers.", ()),
     "audit_events_lost": ("Events that did not get into the audit trail.", ()),
+    "layers_missing": ("Layers whose bytes were not there when they were to be sent.", ()),
     "throttled": ("Requests that were refused because there were too many.", ("group",)),
 }
 _GAUGES: Final[Mapping[str, str]] = {
@@ -38,6 +39,7 @@ _GAUGES: Final[Mapping[str, str]] = {
     "database_connections_in_use": "Connections to the database that somebody is using.",
     "process_resident_memory_bytes": "Memory of all workers; what they share is counted in each.",
     "process_open_fds": "Open files of all workers.",
+    "damaged": "Layers and manifests that were found damaged and have not been pushed again.",
     "uploads_open": "Uploads that have neither ended nor expired, of the whole installation.",
 }
 _JOB_TIMES: Final = {

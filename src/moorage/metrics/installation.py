@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from moorage import logs
 from moorage.domain.errors import Failure
+from moorage.registry import damage
 from moorage.registry.tables import jobs, uploads
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ class Installation:
     def _read(self) -> Facts:
         try:
             with self._registry.database.read() as tx:
-                open_uploads = tx.execute(_UPLOADS).scalar_one()
-                return Facts({"uploads_open": open_uploads}, [dict(row) for row in tx.execute(_JOBS).mappings()])
+                gauges = {"uploads_open": tx.execute(_UPLOADS).scalar_one(), "damaged": damage.count(tx)}
+                return Facts(gauges, [dict(row) for row in tx.execute(_JOBS).mappings()])
         except (Failure, SQLAlchemyError, OSError):
             logs.exception("metrics_without_database")
             return Facts({}, [])

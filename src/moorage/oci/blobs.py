@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from moorage.domain.errors import LayerNotFound
+from moorage.domain.errors import LayerDamaged, LayerNotFound
 from moorage.domain.names import Digest
 from moorage.oci.conditional import entity_tag, not_modified
 from moorage.oci.ranges import RangedResponse
@@ -15,6 +15,8 @@ from moorage.registry import layers
 from moorage.registry.storage import Elsewhere, OnDisk
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from moorage.oci.door import Call
     from moorage.registry.core import Registry
     from moorage.registry.layers import Layer
@@ -63,12 +65,20 @@ def serve(registry: Registry, layer: Layer) -> Response:
     """Return the bytes in the way that the store has them: a file, another address, or a stream."""
     match registry.blobs.locate(layer.location):
         case OnDisk(path):
-            headers = _headers(layer)
-            return RangedResponse(path, headers=headers, media_type="application/octet-stream", stat_result=path.stat())
+            return _file(registry, layer, path)
         case Elsewhere() as place:
             return Redirected(registry, layer, place)
         case _:
             return PassedThrough(registry, layer, _headers(layer))
+
+
+def _file(registry: Registry, layer: Layer, path: Path) -> Response:
+    found = path.stat() if path.is_file() else None
+    if found is None or found.st_size != layer.size:
+        registry.miss(layer.digest)
+        raise LayerDamaged(digest=layer.digest)
+    headers = _headers(layer)
+    return RangedResponse(path, headers=headers, media_type="application/octet-stream", stat_result=found)
 
 
 def delete(call: Call) -> Response:

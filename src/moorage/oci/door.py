@@ -20,6 +20,7 @@ from moorage.domain.errors import (
     Failure,
     InvalidCredential,
     InvalidLayerPart,
+    LayerDamaged,
     ManifestTooLarge,
     NotSupported,
     StoreUnavailable,
@@ -258,7 +259,7 @@ class _Endpoint:
         response.headers.update(_VERSION)
         try:
             await response(scope, receive, send)
-        except StoreUnavailable as failure:
+        except (LayerDamaged, StoreUnavailable) as failure:
             # A response that needs its store has sent nothing by then.
             response = failed(self._door.registry, request, failure)
             response.headers.update(_VERSION)

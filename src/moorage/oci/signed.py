@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.domain.errors import InvalidCredential, LayerNotFound
+from moorage.domain.errors import InvalidCredential
 from moorage.oci.blobs import serve
 from moorage.registry import layers
 from moorage.registry.secrets import Expired, Forged
@@ -23,5 +23,6 @@ def serve_signed(call: Call) -> Response:
         raise InvalidCredential from None
     layer = layers.find(call.ctx, claims["repository"], claims["digest"])
     if layer is None:
-        raise LayerNotFound(digest=claims["digest"], name="", registry_id=call.ctx.registry_id)
+        failure = layers.absent(call.ctx, claims["repository"], claims["digest"])
+        raise failure(digest=claims["digest"], name="", registry_id=call.ctx.registry_id)
     return serve(call.ctx.registry, layer)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.responses import RedirectResponse, Response
 
-from moorage import logs
-from moorage.domain.errors import StoreUnavailable
+from moorage.domain.errors import LayerDamaged, StoreUnavailable
 from moorage.oci.ranges import RangedResponse
 from moorage.registry.storage import Missing
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Message, Receive, Scope, Send
 
+    from moorage.domain.errors import Failure
     from moorage.registry.core import Registry
     from moorage.registry.layers import Layer
     from moorage.registry.storage import Elsewhere
@@ -48,7 +48,7 @@ class PassedThrough(RangedResponse):
     """
     A blob read from its store while it is sent, whole or in ranges.
 
-    Raises `StoreUnavailable`, having sent nothing, if the store fails at once;
+    Raises `StoreUnavailable` or `LayerDamaged`, having sent nothing, if the store fails at once;
     later, all that can be done is to cut the connection.
     """
 
@@ -80,10 +80,12 @@ class PassedThrough(RangedResponse):
         try:
             await super().__call__(scope, receive, send_late)
         except (Missing, StoreUnavailable) as problem:
+            failure: Failure = StoreUnavailable()
             if isinstance(problem, Missing):
-                logs.exception("bytes_missing", digest=self._layer.digest)
+                self._registry.miss(self._layer.digest)
+                failure = LayerDamaged(digest=self._layer.digest)
             if not started:
-                raise StoreUnavailable from problem
+                raise failure from problem
             raise ConnectionAbortedError(f"{self._layer.digest}: the store failed within the body") from problem
 
     def _should_use_range(self, http_if_range: str) -> bool:

@@ -196,10 +196,19 @@ def settle_blobs(ctx: Context, digests: Sequence[str]) -> int:
     return len(gone)
 
 
-def hold(ctx: Context, digest: str) -> bool:
-    """Keep a blob from being removed until the transaction ends; tell whether it is there."""
-    locked = sa.select(blobs.c.digest).where(blobs.c.digest == digest).with_for_update(read=True, key_share=True)
-    return ctx.tx.execute(locked).first() is not None
+class Held(NamedTuple):
+    """A blob that stays until the transaction ends."""
+
+    location: str
+    size: int
+    is_damaged: bool
+
+
+def hold(ctx: Context, digest: str) -> Held | None:
+    """Keep a blob from being removed until the transaction ends; None if it is not there."""
+    named = sa.select(blobs.c.location, blobs.c.size, blobs.c.damaged_at).where(blobs.c.digest == digest)
+    row = ctx.tx.execute(named.with_for_update(read=True, key_share=True)).first()
+    return None if row is None else Held(row.location, row.size, row.damaged_at is not None)
 
 
 # --- Taken away ----------------------------------------------------------------------

@@ -130,6 +130,8 @@ class Registry:
         self.attempts = Attempts(settings.failed_attempts)
         self.carrying: Callable[[Callable[[], Any]], Callable[[], Any]] | None = None
         """Gives a unit of work what it needs in another thread; None where that is nothing."""
+        self.missed: Callable[[], object] = lambda: None
+        """Counts layers whose bytes were not there when they were to be sent."""
         self._load = {"units": 0, "transfers": 0}
 
     def read(
@@ -220,6 +222,11 @@ class Registry:
             return await asyncio.get_running_loop().run_in_executor(threads, unit)
         finally:
             self._load[kind] -= 1
+
+    def miss(self, digest: str) -> None:
+        """Note that the bytes of a layer are not there, or fewer. To mark it is for a verification, and no pull's."""
+        logs.warning("bytes_missing", digest=digest)
+        self.missed()
 
     def load(self) -> dict[str, int]:
         """Return how many units of work and transfers of bytes threads are at, and how many wait for a thread."""

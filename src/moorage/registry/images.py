@@ -19,7 +19,7 @@ from moorage.domain.errors import (
 )
 from moorage.domain.manifests import MANIFEST_TYPES, Manifest
 from moorage.domain.names import Digest, Tag
-from moorage.registry import archive, layers, removal, repositories, usage
+from moorage.registry import archive, damage, layers, removal, repositories, usage
 from moorage.registry.tables import edges, manifests, tags
 from moorage.registry.upsert import insert_or_update
 
@@ -51,6 +51,7 @@ class Put:
 _BY_DIGEST = sa.select(manifests.c.digest, manifests.c.media_type, manifests.c.body).where(
     manifests.c.repository_id == sa.bindparam("repository"),
     manifests.c.digest == sa.bindparam("reference"),
+    manifests.c.damaged_at.is_(None),
     archive.has_status(manifests, archive.ACTIVE),
 )
 _BY_TAG = (
@@ -63,6 +64,7 @@ _BY_TAG = (
     .where(
         tags.c.repository_id == sa.bindparam("repository"),
         tags.c.name == sa.bindparam("reference"),
+        manifests.c.damaged_at.is_(None),
         archive.has_status(tags, archive.ACTIVE),
     )
 )
@@ -75,7 +77,7 @@ _EXISTS = sa.select(sa.literal(1)).where(
 
 
 def find(ctx: Context, repository: Repository, reference: Tag | Digest) -> Image | None:
-    """Return the image that a tag points to or that has a digest; None also for one that is archived."""
+    """Return the image that a tag points to or that has a digest; None also for one that is archived or damaged."""
     statement = _BY_DIGEST if isinstance(reference, Digest) else _BY_TAG
     row = ctx.tx.execute(statement, {"repository": repository.id, "reference": reference}).first()
     return None if row is None else Image(Digest(row.digest), row.media_type, row.body)
@@ -142,21 +144,27 @@ def put(
     if digest is not None and digest != computed:
         raise ImageDigestDoesNotMatch(digest=digest, name=repository.name, registry_id=repository.registry_id)
     repository = repositories.lock(ctx, repository)
-    stored, archived = exists(ctx, repository, computed), False
+    stored, revived = exists(ctx, repository, computed), False
     before = {tag: digest_of_tag(ctx, repository, tag) for tag in tags}
     moving = {tag: digest for tag, digest in before.items() if digest != computed}
     for tag, target in moving.items():
         if target is not None and is_immutable(repository, tag):
             raise ImageTagAlreadyExists(tag=tag, name=repository.name)
+    if not ctx.settings.sparse_manifests:
+        # Of one that is stored, too: a layer may have been damaged since.
+        _require_layers(ctx, repository, manifest)
     if not stored:
         if not ctx.settings.sparse_manifests:
-            _require_content(ctx, repository, manifest)
+            _require_images(ctx, repository, manifest)
         _insert(ctx, repository, manifest, computed)
-    elif archived := archive.status(ctx, repository, computed) != archive.ACTIVE:
-        archive.revive(ctx, repository, computed)
+    else:
+        revived = damage.heal_manifest(ctx, repository.id, computed, manifest.body)
+        if archive.status(ctx, repository, computed) != archive.ACTIVE:
+            archive.revive(ctx, repository, computed)
+            revived = True
     for tag, target in moving.items():
         _point(ctx, repository, tag, computed, target)
-    return Put(computed, unchanged=stored and not archived and not moving)
+    return Put(computed, unchanged=stored and not revived and not moving)
 
 
 def is_immutable(repository: Repository, tag: str) -> bool:
@@ -165,21 +173,28 @@ def is_immutable(repository: Repository, tag: str) -> bool:
     return repository.tag_mutability.startswith("IMMUTABLE") != excluded
 
 
-def _require_content(ctx: Context, repository: Repository, manifest: Manifest) -> None:
-    where = {"name": repository.name, "registry_id": repository.registry_id}
+def _require_layers(ctx: Context, repository: Repository, manifest: Manifest) -> None:
     if absent := layers.missing(ctx, repository, manifest.required_layers):
-        raise RequiredLayersNotFound(digests=", ".join(absent), **where)
+        raise RequiredLayersNotFound(
+            digests=", ".join(absent), name=repository.name, registry_id=repository.registry_id
+        )
+
+
+def _require_images(ctx: Context, repository: Repository, manifest: Manifest) -> None:
     children = manifest.required_images
     present: set[str] = set()
     for batch in layers.batches(children):
         found = sa.select(manifests.c.digest).where(
             manifests.c.repository_id == repository.id,
             manifests.c.digest.in_(batch),
+            manifests.c.damaged_at.is_(None),
             archive.has_status(manifests, archive.ACTIVE),
         )
         present.update(ctx.tx.execute(found).scalars())
     if lost := [digest for digest in children if digest not in present]:
-        raise ReferencedImagesNotFound(digests=", ".join(lost), **where)
+        raise ReferencedImagesNotFound(
+            digests=", ".join(lost), name=repository.name, registry_id=repository.registry_id
+        )
 
 
 def _insert(ctx: Context, repository: Repository, manifest: Manifest, digest: Digest) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
-from moorage.domain.errors import LayerInaccessible, LayerNotFound, LayerReferenced
+from moorage.domain.errors import LayerDamaged, LayerInaccessible, LayerNotFound, LayerReferenced
 from moorage.domain.names import Digest
 from moorage.registry import archive, collection, repositories
 from moorage.registry.auth import token_claims
@@ -45,22 +45,33 @@ _FIND = (
     .where(
         repository_blobs.c.repository_id == sa.bindparam("repository"),
         repository_blobs.c.digest == sa.bindparam("wanted"),
+        blobs.c.damaged_at.is_(None),
     )
 )
 
 
 def find(ctx: Context, repository_id: str, digest: str) -> Layer | None:
-    """Return the layer, or None if the repository does not have it."""
+    """Return the layer, or None if the repository does not have it, or it is damaged and must be pushed again."""
     row = ctx.tx.execute(_FIND, {"repository": repository_id, "wanted": digest}).first()
     return None if row is None else Layer(Digest(row.digest), row.size, row.location, row.media_type)
 
 
 def get(ctx: Context, repository: Repository, digest: str) -> Layer:
-    """Return the layer; raise `LayerNotFound`."""
+    """Return the layer; raise `LayerNotFound`, or `LayerDamaged` of one that is there and of no use."""
     layer = find(ctx, repository.id, digest)
     if layer is None:
-        raise LayerNotFound(digest=digest, name=repository.name, registry_id=repository.registry_id)
+        raise absent(ctx, repository.id, digest)(
+            digest=digest, name=repository.name, registry_id=repository.registry_id
+        )
     return layer
+
+
+def absent(ctx: Context, repository_id: str, digest: str) -> type[LayerNotFound]:
+    """Return the failure for a layer that `find` does not find."""
+    linked = sa.select(repository_blobs.c.digest).where(
+        repository_blobs.c.repository_id == repository_id, repository_blobs.c.digest == digest
+    )
+    return LayerNotFound if ctx.tx.execute(linked).first() is None else LayerDamaged
 
 
 def is_available(ctx: Context, repository: Repository, digest: str) -> bool:
@@ -148,11 +159,17 @@ def holders(ctx: Context, digest: str, *, limit: int) -> list[str]:
 
 
 def missing(ctx: Context, repository: Repository, wanted: Sequence[Digest]) -> list[Digest]:
-    """Return those of the digests that the repository does not have, in the order given."""
+    """Return those of the digests that the repository does not have, or only damaged, in the order given."""
     present: set[str] = set()
     for batch in batches(wanted):
-        found = sa.select(repository_blobs.c.digest).where(
-            repository_blobs.c.repository_id == repository.id, repository_blobs.c.digest.in_(batch)
+        found = (
+            sa.select(repository_blobs.c.digest)
+            .join_from(repository_blobs, blobs, repository_blobs.c.digest == blobs.c.digest)
+            .where(
+                repository_blobs.c.repository_id == repository.id,
+                repository_blobs.c.digest.in_(batch),
+                blobs.c.damaged_at.is_(None),
+            )
         )
         present.update(ctx.tx.execute(found).scalars())
     return [digest for digest in wanted if digest not in present]

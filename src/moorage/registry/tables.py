@@ -51,6 +51,12 @@ def _repository_id() -> sa.Column[str]:
     )
 
 
+def _marked(column: str) -> sa.Index:
+    """Return an index of the few rows that have a value there."""
+    there = sa.text(f"{column} IS NOT NULL")
+    return sa.Index(None, column, sqlite_where=there, postgresql_where=there)
+
+
 accounts = sa.Table(
     "accounts",
     metadata,
@@ -221,7 +227,9 @@ blobs = sa.Table(
     sa.Column("created_at", Instant, nullable=False),
     # Empty in what a node of an earlier version adds while the nodes are upgraded.
     sa.Column("upload_id", sa.String(36), nullable=True),
+    sa.Column("damaged_at", Instant, nullable=True),
     sa.Index(None, "upload_id"),
+    _marked("damaged_at"),
     comment="Bytes, once for the whole installation, and where they are.",
 )
 
@@ -250,9 +258,11 @@ manifests = sa.Table(
     sa.Column("pushed_at", Instant, nullable=False),
     sa.Column("tagged", sa.Boolean, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("damaged_at", Instant, nullable=True),
     sa.Index(None, "repository_id", "pushed_at", "digest"),
     sa.Index(None, "repository_id", "tagged", "digest"),
     sa.Index(None, "repository_id", "subject", "digest"),
+    _marked("damaged_at"),
     comment="Images: one stored manifest each, its bytes as they came.",
 )
 

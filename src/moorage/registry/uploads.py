@@ -11,6 +11,7 @@ only one in.
 
 from __future__ import annotations
 
+import enum
 import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from moorage.domain.errors import (
     UploadNotFound,
 )
 from moorage.domain.names import Digest, parse_upload_id
-from moorage.registry import collection, layers, repositories, usage
+from moorage.registry import collection, damage, layers, repositories, usage
 from moorage.registry.again import again
 from moorage.registry.hashing import HashState
 from moorage.registry.storage import Busy, Missing, upload_of
@@ -219,6 +220,7 @@ class Appender:
             location = self._writer.sync()
         with self._or_void():
             digest = self._matching_digest(wanted, location)
+            damage.look_before_relying(self._ctx, digest)
         linked = again(partial(self._become, digest, location))
         self._writer.keep()
         self._ctx.registry.hash_states.forget(self.upload.id)
@@ -232,10 +234,10 @@ class Appender:
             self._take_upload(ctx)
             stored = _store_blob(ctx, digest, self.offset, location)
             linked = _link(ctx, self._repository, digest, self.offset)
-            if not stored:
+            if stored is _Stored.BEFORE:
                 # Somebody stored the same bytes before: theirs stay, ours go.
                 collection.condemn(ctx, location, self.offset)
-        return linked
+        return linked or stored is _Stored.HEALED
 
     def close(self) -> None:
         """Let the next writer in; bytes that were not committed are void. May be called again."""
@@ -332,15 +334,26 @@ def _with_part(upload: Upload, offset: int, location: str) -> Upload:
     )
 
 
-def _store_blob(ctx: Context, digest: Digest, size: int, location: str) -> bool:
-    """Record where a blob's bytes are, or hold on to the blob that is there; tell whether these bytes are used."""
+class _Stored(enum.Enum):
+    """What became of the bytes that came for a blob."""
+
+    NEW = "new"
+    HEALED = "healed"
+    """They took the place of damaged ones."""
+    BEFORE = "before"
+    """They are not needed."""
+
+
+def _store_blob(ctx: Context, digest: Digest, size: int, location: str) -> _Stored:
+    """Record where a blob's bytes are, or hold on to the blob that is there, healed if it was damaged."""
     row = {"digest": digest, "size": size, "location": location, "upload_id": upload_of(location)}
     row["created_at"] = ctx.now
     while not insert_if_absent(ctx.tx, blobs, row):
-        if collection.hold(ctx, digest):
-            return False
+        if held := collection.hold(ctx, digest):
+            healed = held.is_damaged and damage.heal(ctx, digest, held, location, size)
+            return _Stored.HEALED if healed else _Stored.BEFORE
         # It was removed between the two: then it is ours to bring back.
-    return True
+    return _Stored.NEW
 
 
 def _link(ctx: Context, repository: Repository, digest: Digest, size: int) -> bool:
@@ -361,6 +374,7 @@ def _link(ctx: Context, repository: Repository, digest: Digest, size: int) -> bo
 def mount(ctx: Context, repository: Repository, layer: layers.Layer) -> None:
     """Let the repository see a layer that another one has: no bytes move. Raises `LayerNotFound` if it is gone."""
     repositories.lock(ctx, repository)
-    if not collection.hold(ctx, layer.digest):
+    held = collection.hold(ctx, layer.digest)
+    if held is None or held.is_damaged:
         raise LayerNotFound(digest=layer.digest, name=repository.name, registry_id=repository.registry_id)
     _link(ctx, repository, layer.digest, layer.size)

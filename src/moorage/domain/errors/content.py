@@ -228,6 +228,13 @@ class LayerNotFound(
     """The repository does not have that layer."""
 
 
+class LayerDamaged(
+    LayerNotFound,
+    text="The stored bytes of the layer with digest '{digest}' are damaged or missing: push the layer again to heal it",
+):
+    """The stored bytes are no longer those of the digest. For all that pushes, it is a layer that is not there."""
+
+
 class LayerInaccessible(
     Failure,
     aws="LayerInaccessibleException",

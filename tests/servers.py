@@ -20,7 +20,7 @@ from botocore.config import Config
 from moorage.installation import read_root_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from moorage.registry.keys import AccessKey
@@ -191,14 +191,19 @@ class Server:
 
 
 def start(
-    data: Path, *flags: str, port: int | None = None, workers: int = 2, variables: dict[str, str] | None = None
+    data: Path,
+    *flags: str,
+    port: int | None = None,
+    workers: int = 2,
+    program: Sequence[str] | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> Server:
-    """Start a server, with environment variables, and wait for its ready line."""
+    """Start a server (of another ``program`` of ours, with further variables) and wait for its ready line."""
     port = port or free_port()
-    command = [*MOORAGE, "serve", "--data", str(data), "--port", str(port), "--workers", str(workers)]
+    command = [*(program or MOORAGE), "serve", "--data", str(data), "--port", str(port), "--workers", str(workers)]
     # The tests of refusals come from one address by the hundred: those of slowing give a flag of their own.
     command += ["--account-id", ACCOUNT, "--region", REGION, "--failed-attempts", "0", *flags]
-    given = (S3_CREDENTIALS if any(flag.startswith("s3://") for flag in flags) else {}) | (variables or {})
+    given = (S3_CREDENTIALS if any(flag.startswith("s3://") for flag in flags) else {}) | dict(variables or {})
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(**given)
     )

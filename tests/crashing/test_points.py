@@ -13,7 +13,7 @@ from tests.crashing.stepping import Stepper, chosen
 if TYPE_CHECKING:
     from pathlib import Path
 
-SOME = 8
+SOME = 13
 """Of the fail points, one in so many dies here; ``python -m tests.crashing points`` takes all."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from moorage.domain import manifests
 from moorage.domain.names import Tag
 from moorage.jobs import Run, Stopped
 from moorage.jobs.lifecycle import carry_out_lifecycles
-from moorage.registry import archive, images, lifecycle, listing, repositories
+from moorage.registry import archive, audit, images, lifecycle, listing, repositories
 from tests import content
 
 if TYPE_CHECKING:
@@ -189,3 +190,20 @@ def test_what_is_to_be_archived_is_not_deleted(bench: Bench, clock: Clock, repos
     assert run(bench, clock)["archived"] == 1
     with bench.read() as ctx:
         assert listing.tag_names(ctx, repository, limit=9, after="") == ["v0", "v4"]
+
+
+def test_the_audit_trail_has_what_was_done(bench: Bench, clock: Clock, repository: Repository) -> None:
+    """A ``PolicyExecutionEvent`` tells each image with its rule; a run that does nothing tells nothing."""
+    lines: list[dict[str, Any]] = []
+    sink = SimpleNamespace(put=lambda line: lines.append(json.loads(line)), close=lambda: None, lost=0)
+    bench.registry.trail = audit.Trail(sink, bench.settings, clock)
+    clock.move(minutes=5)
+    run(bench, clock)
+    clock.move(minutes=60)
+    run(bench, clock)
+    (event,) = [line for line in lines if line["eventName"] == "PolicyExecutionEvent"]
+    assert event["resources"] == [{"ARN": repository.arn, "accountId": repository.registry_id}]
+    assert (event["eventType"], event["serviceEventDetails"]["repositoryName"]) == ("AwsServiceEvent", "aged")
+    actions = event["serviceEventDetails"]["lifecycleEventImageActions"]
+    told = [(one["lifecycleEventImage"]["tagList"], one["rulePriority"], one["action"]) for one in actions]
+    assert told == [(["v0"], 1, "expire"), (["v1"], 1, "expire"), (["v2"], 1, "expire")]

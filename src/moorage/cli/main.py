@@ -15,6 +15,7 @@ from moorage.cli import (
     image,
     jobs,
     key,
+    lifecycle,
     managing,
     master_key,
     oidc,
@@ -56,6 +57,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(collector.app, name="gc")
 app.add_typer(repo.app, name="repo")
 app.add_typer(image.app, name="image")
+app.add_typer(lifecycle.app, name="lifecycle")
 app.add_typer(quota.app, name="quota")
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 from moorage import logs
 from moorage.domain.errors import Failure
 from moorage.domain.lifecycle import Action
-from moorage.domain.names import RepositoryName
+from moorage.domain.names import RepositoryName, repository_arn
 from moorage.jobs.work import Stopped
 from moorage.registry import archive, images, lifecycle, removal, repositories
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from moorage.domain.lifecycle import Image, Rule
@@ -50,46 +50,87 @@ def _told(acted: Counter[Action]) -> dict[str, int]:
 
 def _evaluate(registry: Registry, due: Due, run: Run) -> Counter[Action]:
     """Carry out one policy; return what was done to how many images. What goes wrong leaves other policies alone."""
-    acted: Counter[Action] = Counter()
     try:
-        acted = _carry_out(registry, due, run)
+        acted = carry_out(registry, due, run)
     except Stopped:
         raise
     except Exception:  # noqa: BLE001 (logged whole, and tried again when it is next due)
         logs.exception("lifecycle_failed", repository=due.name, registry_id=due.account_id)
-    with registry.write(registry.system()) as ctx:
-        lifecycle.evaluated(ctx, due, timedelta(minutes=registry.settings.lifecycle_interval_minutes))
+        _note_evaluated(registry, due)
+        return Counter()
+    arn = repository_arn(due.region, due.account_id, due.name)
+    logs.info("lifecycle_run", repository=arn, **_told(acted))
     return acted
 
 
-def _carry_out(registry: Registry, due: Due, run: Run) -> Counter[Action]:
+def _note_evaluated(registry: Registry, due: Due) -> None:
+    with registry.write(registry.system()) as ctx:
+        lifecycle.evaluated(ctx, due, timedelta(minutes=registry.settings.lifecycle_interval_minutes))
+
+
+def carry_out(
+    registry: Registry, due: Due, run: Run, advance: Callable[[float], None] = lambda _more: None
+) -> Counter[Action]:
+    """
+    Carry out one policy, due or not; return what was done to how many images.
+
+    ``advance`` is told of each number of images that were looked at once more. Raises `Stopped`.
+    """
     who = registry.system(due.account_id, due.region)
     with registry.read(who) as ctx:
         repository = repositories.find(ctx, RepositoryName(due.name))
-        if repository is None:
-            return Counter()
-        found = lifecycle.select(ctx, repository, due.text)
+        found = [] if repository is None else lifecycle.select(ctx, repository, due.text)
     acted: Counter[Action] = Counter()
+    if repository is None:
+        return acted
     for start in range(0, len(found), _BATCH):
         run.check()
         with registry.write(who) as ctx:
             repositories.lock(ctx, repository)
             if not lifecycle.is_current(ctx, due):
                 break
-            acted += _act(ctx, repository, found[start : start + _BATCH])
-    logs.info("lifecycle_run", repository=repository.arn, **_told(acted))
+            done = _act(ctx, repository, found[start : start + _BATCH])
+        acted.update(rule.action for _image, rule in done)
+        _tell(registry, repository, done)
+        advance(len(found[start : start + _BATCH]))
+    _note_evaluated(registry, due)
     return acted
 
 
-def _act(ctx: Context, repository: repositories.Repository, batch: Sequence[tuple[Image, Rule]]) -> Counter[Action]:
+def _act(
+    ctx: Context, repository: repositories.Repository, batch: Sequence[tuple[Image, Rule]]
+) -> list[tuple[Image, Rule]]:
+    """Do to images what their rules say; return those to which it was done."""
     named = removal.tags_of(ctx, repository, [image.digest for image, _rule in batch])
     # Tagged anew since the snapshot, it is another image now.
-    same = [(image.digest, rule.action) for image, rule in batch if named[image.digest] == list(image.tags)]
-    expiring = [digest for digest, action in same if action is Action.EXPIRE]
-    acted = Counter({Action.EXPIRE: len(images.delete_unneeded(ctx, repository, expiring))})
-    for digest, action in same:
-        if action is Action.TRANSITION:
+    same = [(image, rule) for image, rule in batch if named[image.digest] == list(image.tags)]
+    expiring = [image.digest for image, rule in same if rule.action is Action.EXPIRE]
+    done = images.delete_unneeded(ctx, repository, expiring)
+    for image, rule in same:
+        if rule.action is Action.TRANSITION:
             with suppress(Failure):
-                archive.archive(ctx, repository, digest)
-                acted[action] += 1
-    return acted
+                archive.archive(ctx, repository, image.digest)
+                done.add(image.digest)
+    return [(image, rule) for image, rule in same if image.digest in done]
+
+
+def _tell(registry: Registry, repository: repositories.Repository, done: Sequence[tuple[Image, Rule]]) -> None:
+    """Tell the audit trail, as CloudTrail does, which images a policy has acted on."""
+    if registry.trail is None or not done:
+        return
+    actions = [
+        {
+            "lifecycleEventImage": {
+                "digest": image.digest,
+                "tagStatus": "Tagged" if image.tags else "Untagged",
+                "tagList": list(image.tags),
+                "pushedAt": round(image.pushed_at.timestamp() * 1000),
+            },
+            "rulePriority": rule.priority,
+            "action": rule.action.value,
+        }
+        for image, rule in done
+    ]
+    details = {"repositoryName": repository.name, "lifecycleEventImageActions": actions}
+    whose = repository.registry_id, repository.region
+    registry.trail.happened("PolicyExecutionEvent", repository.arn, *whose, details)

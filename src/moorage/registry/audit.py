@@ -133,6 +133,21 @@ class Trail:
         region = entry.region or _region_of(entry.presented) or self._settings.region
         self._sink.put(line(_event(entry, account, region, self._clock())))
 
+    def happened(self, name: str, arn: str, account: str, region: str, details: Mapping[str, Any]) -> None:
+        """Record what the registry did to a resource of itself, at nobody's request."""
+        head = {"eventVersion": shape.VERSION, "userIdentity": {"accountId": account, "invokedBy": MOORAGE}}
+        told = {"eventSource": ECR, "eventName": name, "awsRegion": region, "serviceEventDetails": details}
+        resources = [{"ARN": arn, "accountId": account}]
+        tail: dict[str, Any] = {
+            "eventID": _new_id(),
+            "readOnly": False,
+            "resources": resources,
+            "eventType": "AwsServiceEvent",
+        }
+        self._sink.put(
+            line({**head, "eventTime": _stamp(self._clock()), **told, **tail, "recipientAccountId": account})
+        )
+
     @property
     def lost(self) -> int:
         """Events of this process that were lost."""

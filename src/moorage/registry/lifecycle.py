@@ -109,6 +109,12 @@ def due(ctx: Context, now: datetime, limit: int) -> list[Due]:
     return [Due(*row) for row in rows]
 
 
+def due_now(ctx: Context, repository: Repository) -> Due:
+    """Return the policy of a repository as if it were due; raise `LifecyclePolicyNotFound`."""
+    text = get(ctx, repository).text
+    return Due(repository.id, repository.registry_id, repository.region, repository.name, text)
+
+
 def _is(policy: Due) -> sa.ColumnElement[bool]:
     return sa.and_(lifecycle_policies.c.repository_id == policy.repository_id, lifecycle_policies.c.text == policy.text)
 

@@ -172,6 +172,9 @@ class Settings:
     undelete_hours: int = 24
     """Hours in which a deleted image can be restored. Its layers are kept, and count, as long; 0 keeps nothing."""
 
+    min_free_mib: int = 512
+    """MiB that stay free on the disks of layers and database: with less, what takes space is refused. 0: nothing is."""
+
     verify_interval_days: int = 0
     """Days between two verifications of all stored bytes (the job ``verify``); 0: only when it is asked for."""
 
@@ -195,6 +198,7 @@ class Settings:
             "upload_expiry_hours must be at least 1": self.upload_expiry_hours >= 1,
             "gc_grace_minutes must be at least 1": self.gc_grace_minutes >= 1,
             "undelete_hours must be 0 or more": self.undelete_hours >= 0,
+            "min_free_mib must be 0 or more": self.min_free_mib >= 0,
             "verify_interval_days must be 0 or more": self.verify_interval_days >= 0,
             "verify_mib_per_second must be 0 or more": self.verify_mib_per_second >= 0,
             "lifecycle_interval_minutes must be at least 1": self.lifecycle_interval_minutes >= 1,

@@ -21,6 +21,7 @@ from moorage import logs, proxies
 from moorage.metrics import Counts, process
 from moorage.metrics.folder import add
 from moorage.metrics.installation import Installation
+from moorage.registry import reserve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,7 +141,8 @@ class Watch:
         else:
             self._folder.write(self._worker, snapshot)
             total = self._folder.sum()
-        return exposition.text(total, facts.gauges, facts.jobs, __version__), exposition.CONTENT_TYPE
+        gauges = {**facts.gauges, **reserve.gauges(self._registry)}
+        return exposition.text(total, gauges, facts.jobs, __version__), exposition.CONTENT_TYPE
 
 
 def _length(headers: Any) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import multiprocessing
 import os
 import subprocess
@@ -9,9 +11,11 @@ import sys
 import threading
 import uuid
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 
+from moorage.domain.errors import StorageFull
 from moorage.drivers.disk import DiskStore
 from moorage.registry.storage import Busy, Missing
 from tests.drivers.test_blob_stores import put, whole
@@ -154,3 +158,27 @@ def test_descriptors_are_given_back(store: DiskStore, location: str) -> None:
             store.open(location, 1)
 
     assert len(os.listdir("/dev/fd")) == before
+
+
+def test_bytes_of_which_nobody_knows_whether_they_were_synced_are_void(
+    store: DiskStore, location: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sync that failed is not asked again of the same bytes: an upload begins anew after that."""
+    with contextlib.closing(store.open(location, 0)) as writer:
+        writer.write(b"first")
+        writer.flush()
+    with contextlib.closing(store.open(location, 5)) as writer, monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", Mock(side_effect=OSError(errno.ENOSPC, "no space")))
+        with pytest.raises(StorageFull):
+            writer.sync()
+    with pytest.raises(Missing):
+        store.open(location, 5)
+
+
+def test_what_was_not_flushed_gives_its_space_back(store: DiskStore, location: str) -> None:
+    """A writer that is closed leaves what counts, and no more."""
+    with contextlib.closing(store.open(location, 0)) as writer:
+        writer.write(b"first")
+        writer.flush()
+        writer.write(b"and more")
+    assert store.size(location) == 5

@@ -13,6 +13,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Final
 
+from moorage.drivers.space import free_bytes, telling_when_full
 from moorage.registry.storage import Busy, Missing, OnDisk
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ class DiskStore:
         """Look at the folder."""
         self.root.stat()
 
+    def free(self) -> int:
+        """Return the bytes free on the folder's disk."""
+        return free_bytes(self.root)
+
+    @telling_when_full()
     def open(self, location: str, offset: int) -> DiskWriter:
         """Return the writer of a file, alone with it until it is closed or its process ends."""
         path = self._path(location)
@@ -122,6 +128,7 @@ class DiskWriter:
         self._path = path
         self._descriptor = descriptor
         self._offset = offset
+        self._kept = offset
         self._is_cut = False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -130,8 +137,9 @@ class DiskWriter:
         if os.fstat(descriptor).st_size < offset:
             raise Missing(path.name)
 
+    @telling_when_full()
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append; a full disk raises OSError and the file is cut back by the next writer."""
+        """Append; what does not fit is cut off when the writer is closed."""
         self._cut()
         view = memoryview(data)
         while view:
@@ -142,14 +150,22 @@ class DiskWriter:
     def flush(self) -> str:
         """Return the one location that an upload has here; the bytes are in the file already."""
         self._cut()
+        self._kept = self._offset
         return self._location
 
+    @telling_when_full()
     def sync(self) -> str:
         """Sync the file, then the folder that names it."""
-        self._cut()
-        os.fsync(self._descriptor)
+        location = self.flush()
+        try:
+            os.fsync(self._descriptor)
+        except OSError:
+            # Nobody knows what is on the disk now, and to ask again would be answered with success
+            # (fsync(2) tells of each error once). What was uploaded is void: the client begins anew.
+            os.ftruncate(self._descriptor, 0)
+            raise
         _sync_folder(self._path.parent)
-        return self._location
+        return location
 
     def keep(self) -> None:
         """Do nothing: the file replaces nothing."""
@@ -165,8 +181,12 @@ class DiskWriter:
             self._is_cut = True
 
     def close(self) -> None:
-        """Release the lock."""
-        os.close(self._descriptor)
+        """Give back the space of what was not flushed, and release the lock."""
+        try:
+            if self._is_cut and self._offset > self._kept:
+                os.ftruncate(self._descriptor, self._kept)
+        finally:
+            os.close(self._descriptor)
 
 
 def _sync_folder(path: Path) -> None:

@@ -55,6 +55,9 @@ class ObjectStore:
         """Return the beginning of all keys of an upload."""
         return f"{upload_id[:2]}/{upload_id}"
 
+    def free(self) -> None:
+        """Know of no bound."""
+
     def open(self, location: str, offset: int) -> ObjectWriter:
         """Return a writer at the end of a location. Asks nothing of the store."""
         where = Location.parse(location)

@@ -20,10 +20,12 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoneFree
 
 from moorage import logs
-from moorage.domain.errors import Overloaded, Unavailable, Undone
+from moorage.domain.errors import Overloaded, StorageFull, Unavailable, Undone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from moorage.domain.errors import Failure
 
 _READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # Whatever the server's default is: what the core reads after it has locked a row must be what is committed then.
@@ -42,6 +44,7 @@ _CACHED_PLAN: Final = "0A000"
 """feature_not_supported, said of a prepared statement whose tables a migration has changed."""
 _RESOURCES: Final = ("53", "57P")
 """Classes: no memory, no disk, no connection free; the server is stopping or starting."""
+_DISK_FULL: Final = "53100"
 _READ_ONLY: Final = "25006"
 """read_only_sql_transaction: of a write, that this server is a standby by now."""
 _CONNECTION: Final[dict[str, Any]] = {
@@ -108,6 +111,9 @@ class PostgresDatabase:
         with self._transaction(_WRITE) as connection:
             yield connection
             _commit(connection)
+
+    def free(self) -> None:
+        """Know nothing of the server's disk."""
 
     def close(self) -> None:
         """Close all connections."""
@@ -182,7 +188,7 @@ def _commit(connection: sa.Connection) -> None:
     logs.warning("commit_failed", reason=reason, sqlstate=state)
     if state in _CONFLICTS:
         raise Undone
-    raise Unavailable
+    raise StorageFull if state == _DISK_FULL else Unavailable
 
 
 def _end(connection: sa.Connection) -> None:
@@ -204,13 +210,15 @@ def _is_stale_plan(error: DBAPIError) -> bool:
     return _state(error) == _CACHED_PLAN and "cached plan" in str(error.orig)
 
 
-def _failure(error: DBAPIError, *, writing: bool) -> Unavailable | None:
+def _failure(error: DBAPIError, *, writing: bool) -> Failure | None:
     """Return what a statement's error means to the caller; None for one that is our own fault."""
     state = _state(error)
     if error.connection_invalidated or state in _CONFLICTS or state == _TAKEN_AWAY or _is_stale_plan(error):
         return Undone()
     if state in _TOO_LONG:
         return Overloaded()
+    if state == _DISK_FULL:
+        return StorageFull()
     if state.startswith(_RESOURCES) or (writing and state == _READ_ONLY):
         return Unavailable()
     return None

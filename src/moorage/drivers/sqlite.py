@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
 
+from moorage import logs
+from moorage.domain.errors import StorageFull
+from moorage.drivers.space import free_bytes
+
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
 
 _BUSY_MILLISECONDS: Final = 60_000
+_PRIMARY: Final = 0xFF
+"""The part of an error's code that says what kind it is."""
+_NEXT_TO_NOTHING: Final = 1024 * 1024
 _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",
     # FULL syncs the log at each commit: an answered write survives a power cut.
@@ -31,6 +38,7 @@ class SqliteDatabase:
     inline_reads = True
 
     def __init__(self, path: Path) -> None:
+        self._folder = path.parent
         self.engine = sa.create_engine(
             f"sqlite:///{path}",
             # Transactions are begun below, by hand: the driver's own habit of
@@ -56,12 +64,30 @@ class SqliteDatabase:
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """Open the one writing transaction; IMMEDIATE, so that what is read in it cannot change under it."""
-        with self._writing, self.engine.connect() as connection:
+        with self._telling_when_full(), self._writing, self.engine.connect() as connection:
             driver = _driver(connection)
             driver.execute("BEGIN IMMEDIATE").close()
             # If the block or the commit raises, closing the connection rolls back.
             yield connection
             driver.execute("COMMIT").close()
+
+    @contextmanager
+    def _telling_when_full(self) -> Iterator[None]:
+        """Raise `StorageFull` for what SQLite says, in more than one way, of a disk that is full."""
+        try:
+            yield
+        except (sqlite3.OperationalError, sa.exc.OperationalError) as error:
+            code = getattr(getattr(error, "orig", error), "sqlite_errorcode", 0) & _PRIMARY
+            # Some of its files it only extends: then all that it knows is that this went wrong.
+            is_full = code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and self.free() < _NEXT_TO_NOTHING)
+            if not is_full:
+                raise
+            logs.warning("database_disk_full", reason=str(error))
+            raise StorageFull from error
+
+    def free(self) -> int:
+        """Return the bytes free on the disk of the file."""
+        return free_bytes(self._folder)
 
     def close(self) -> None:
         """Close all connections."""

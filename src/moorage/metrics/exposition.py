@@ -39,6 +39,8 @@ _GAUGES: Final[Mapping[str, str]] = {
     "database_connections_in_use": "Connections to the database that somebody is using.",
     "process_resident_memory_bytes": "Memory of all workers; what they share is counted in each.",
     "process_open_fds": "Open files of all workers.",
+    "free_bytes": "Bytes free on the fullest of the disks of layers and database.",
+    "refuses_writes": "1 while there is less free than the reserve, and nothing more is taken in.",
     "damaged": "Layers and manifests that were found damaged and have not been pushed again.",
     "uploads_open": "Uploads that have neither ended nor expired, of the whole installation.",
 }

@@ -28,6 +28,7 @@ from moorage.domain.errors import (
 from moorage.domain.manifests import MAX_BYTES
 from moorage.domain.names import RepositoryName, repository_arn
 from moorage.oci import trail
+from moorage.registry import reserve
 from moorage.registry.again import again
 from moorage.registry.auth import Anonymous, Need, Password, SignedUrl, authorize
 from moorage.registry.entrance import enter
@@ -100,6 +101,11 @@ class Row:
     action: str
     """The IAM action that the caller must be allowed."""
     handler: Reading | Writing | Streaming
+
+    @property
+    def takes_space(self) -> bool:
+        """Whether something is stored: by whatever writes and does not delete."""
+        return isinstance(self.handler, Streaming) or (isinstance(self.handler, Writing) and self.method != "DELETE")
 
     @property
     def on_repository(self) -> bool:
@@ -198,6 +204,8 @@ class Door:
         if row.on_repository:
             name = RepositoryName.parse(request.path_params["name"])
             target = enter(ctx, row.action, name, also=also, push=push)
+            if row.takes_space:
+                reserve.require(self.registry)
         elif "token" not in request.path_params:
             everything = repository_arn(ctx.region, ctx.registry_id, "*")
             authorize(ctx, Need(row.action, "*" if row.action == "ecr:GetAuthorizationToken" else everything))

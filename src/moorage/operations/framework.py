@@ -6,9 +6,10 @@ import enum
 import inspect
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.names import RepositoryName, parse_repository_arn
+from moorage.registry import reserve
 from moorage.registry.again import again
 from moorage.registry.auth import Need, authorize
 from moorage.registry.entrance import enter
@@ -22,6 +23,17 @@ if TYPE_CHECKING:
 
     Answer = dict[str, Any]
     Needs = Callable[[Context, Mapping[str, Any]], Iterable[Need]]
+
+
+_MAKE_SPACE: Final = (
+    "BatchDelete",
+    "Delete",
+    "Deregister",
+    "Untag",
+    "PutLifecyclePolicy",
+    "StartLifecyclePolicyPreview",
+)
+"""How the actions begin that a full disk does not stop."""
 
 
 class Mode(enum.Enum):
@@ -50,6 +62,11 @@ class Operation:
     def name(self) -> str:
         """ECR's name of the operation."""
         return "".join(part.capitalize() for part in self.function.__name__.split("_"))
+
+    @property
+    def makes_space(self) -> bool:
+        """Whether it takes away, or lets a rule take away: then it may be done on a disk that is full."""
+        return self.action.removeprefix("ecr:").startswith(_MAKE_SPACE)
 
     @property
     def parameters(self) -> dict[str, bool]:
@@ -148,11 +165,18 @@ def _prepare(ctx: Context, operation: Operation, given: dict[str, Any]) -> Calla
     """Decide access and find the repository; return what is left to do."""
     if operation.needs is not None:
         authorize(ctx, *operation.needs(ctx, given))
+        _require_space(ctx, operation)
         return lambda context: operation.function(context, **given)
     name = RepositoryName.parse(given.pop("repository_name"))
     tags = _request_tags(given) if operation.by_arn else None
     repository = enter(ctx, operation.action, name, push=operation.push, request_tags=tags)
+    _require_space(ctx, operation)
     return lambda context: operation.function(context, repository, **given)
+
+
+def _require_space(ctx: Context, operation: Operation) -> None:
+    if operation.mode is not Mode.READ and not operation.makes_space:
+        reserve.require(ctx.registry)
 
 
 def _request_tags(given: Mapping[str, Any]) -> dict[str, str | None]:

@@ -30,6 +30,9 @@ class Database(Protocol):
     def write(self) -> AbstractContextManager[sa.Connection]:
         """Open a transaction that is durable once the block has ended without an exception."""
 
+    def free(self) -> int | None:
+        """Return the bytes free on its disk, None where that is not to be known."""
+
     def close(self) -> None:
         """Let go of all connections."""
 
@@ -45,6 +48,7 @@ class Missing(Exception):
 class Writer(Protocol):
     """
     A writer of an upload, from an offset on. Not thread-safe; calls may come from different threads.
+    Whatever writes raises `StorageFull` where there is no space.
 
     What `flush` and `sync` return is the upload's location from then on, once a
     row says so; until then the upload is what it was before.
@@ -109,6 +113,9 @@ class BlobStore(Protocol):
 
     def check(self) -> None:
         """Raise OSError or `StoreUnavailable` unless the store answers; takes seconds at most."""
+
+    def free(self) -> int | None:
+        """Return the bytes free on its disk, None where there is no such bound."""
 
     def open(self, location: str, offset: int) -> Writer:
         """

@@ -30,7 +30,7 @@ from moorage.domain.errors import (
     UploadNotFound,
 )
 from moorage.domain.names import Digest, parse_upload_id
-from moorage.registry import collection, damage, layers, repositories, usage
+from moorage.registry import collection, damage, layers, repositories, reserve, usage
 from moorage.registry.again import again
 from moorage.registry.hashing import HashState
 from moorage.registry.storage import Busy, Missing, upload_of
@@ -171,7 +171,8 @@ class Appender:
             )
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append bytes to the store and to the digest; raise `LimitExceeded` beyond the longest layer."""
+        """Append bytes to the store and to the digest; raise `LimitExceeded` (the longest layer), `StorageFull`."""
+        reserve.require(self._ctx.registry)
         if self.offset + len(data) > MAX_LAYER:
             raise LimitExceeded(reason=f"A layer may have at most {MAX_LAYER} bytes")
         with self._or_overtaken():

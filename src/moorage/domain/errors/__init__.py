@@ -65,6 +65,7 @@ from moorage.domain.errors.failure import (
 )
 from moorage.domain.errors.outages import (
     Overloaded,
+    StorageFull,
     StoreUnavailable,
     Unavailable,
     Undone,
@@ -139,6 +140,7 @@ __all__ = [
     "RepositoryPolicyNotFound",
     "RequiredLayersNotFound",
     "SenderStalled",
+    "StorageFull",
     "StoreUnavailable",
     "TemplateAlreadyExists",
     "TemplateNotFound",

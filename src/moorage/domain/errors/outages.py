@@ -34,5 +34,15 @@ class Overloaded(
     """A connection, or a lock, was not free in time."""
 
 
+class StorageFull(
+    Failure,
+    aws="ServerException",
+    aws_status=507,
+    oci=(507, "UNAVAILABLE"),
+    text="The registry has no space left for what is pushed. What is here can be pulled and deleted.",
+):
+    """A disk is full, or nearly. Nothing of the request was kept; it may be sent again when there is space."""
+
+
 class StoreUnavailable(Unavailable, text="The registry cannot reach its storage at the moment. Try again."):
     """The object store does not answer, or not as it should, however often it is asked. Details are in the log."""

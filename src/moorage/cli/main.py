@@ -29,6 +29,7 @@ from moorage.cli.apply import apply
 from moorage.cli.doctor import doctor
 from moorage.cli.env import env
 from moorage.cli.migrate import migrate
+from moorage.cli.rebuild import rebuild
 from moorage.cli.serve import serve
 from moorage.cli.verify import verify
 
@@ -43,6 +44,7 @@ app.command()(env)
 app.command()(migrate)
 app.command(name="doctor")(managing.managed(doctor))
 app.command(name="verify")(managing.managed(verify))
+app.command(name="rebuild")(managing.managed(rebuild))
 app.command(name="apply")(managing.managed(apply))
 app.add_typer(access.app, name="access")
 app.add_typer(account.app, name="account")

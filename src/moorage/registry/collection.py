@@ -62,11 +62,15 @@ def _at(when: datetime) -> sa.BindParameter[datetime]:
 # --- Noted, in the transaction that makes it true --------------------------------
 
 
-def loosen_link(ctx: Context, repository_id: str, digest: str) -> None:
-    """Note that a layer has come to a repository, or is wanted there again, before the image that needs it."""
+def loosen_link(ctx: Context, repository_id: str, digest: str, due_at: datetime | None = None) -> None:
+    """
+    Note that a layer has come to a repository, or is wanted there again, before the image that needs it.
+
+    It is looked at when its grace has ended, or at ``due_at``; where that was noted before, at the later time.
+    """
     row = sa.select(sa.literal(repository_id).label("repository_id"), sa.literal(digest).label("digest"))
     # SQLite reads ON CONFLICT behind a query only if that has a WHERE.
-    due = row.add_columns(_at(ctx.now + grace(ctx)).label("due_at")).where(sa.true())
+    due = row.add_columns(_at(due_at or ctx.now + grace(ctx)).label("due_at")).where(sa.true())
     insert_or_postpone(ctx.tx, loose_layers, due)
 
 

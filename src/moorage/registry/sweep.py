@@ -38,7 +38,7 @@ def sweep(registry: Registry, before: datetime) -> Swept:
     """Remove what was written before a moment and no row names."""
     seen = deleted = 0
     for batch in _batches(registry.blobs.older_than(before)):
-        orphans = _orphans(registry, batch)
+        orphans = unnamed(registry, batch)
         registry.blobs.delete_many(orphans)
         seen, deleted = seen + len(batch), deleted + len(orphans)
     return Swept(seen, deleted, registry.blobs.abort_unfinished(before))
@@ -49,7 +49,8 @@ def _batches(pieces: Iterator[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _orphans(registry: Registry, pieces: list[str]) -> list[str]:
+def unnamed(registry: Registry, pieces: list[str]) -> list[str]:
+    """Return those of the pieces that no row names: no layer's, and of no upload that is under way."""
     ids = {upload_of(piece) for piece in pieces}
     # None but its upload can make a row name a piece, and an upload's row goes in the
     # transaction that makes the blob's. So the uploads are read before the blobs:

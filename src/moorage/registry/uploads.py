@@ -39,6 +39,7 @@ from moorage.registry.upsert import insert_if_absent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from moorage.registry.core import Context
     from moorage.registry.repositories import Repository
@@ -370,6 +371,19 @@ def _link(ctx: Context, repository: Repository, digest: Digest, size: int) -> bo
     is_new = is_linked or not layers.is_available(ctx, repository, digest)
     collection.loosen_link(ctx, repository.id, digest)
     return is_new
+
+
+def adopt(ctx: Context, repository: Repository, digest: Digest, size: int, location: str, *, due_at: datetime) -> bool:
+    """
+    Make bytes that no row names a layer of the repository; tell whether they are needed for it.
+
+    No image needs it yet, and the collector looks at it at ``due_at``.
+    """
+    repositories.lock(ctx, repository)
+    stored = _store_blob(ctx, digest, size, location)
+    _link(ctx, repository, digest, size)
+    collection.loosen_link(ctx, repository.id, digest, due_at)
+    return stored is not _Stored.BEFORE
 
 
 def mount(ctx: Context, repository: Repository, layer: layers.Layer) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from moorage import logs
 from moorage.domain.errors import StoreUnavailable
 from moorage.jobs import leases
 from moorage.registry import collection, deleted
+from moorage.registry.again import again
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from moorage.jobs.work import Run
     from moorage.registry.collection import Bytes
-    from moorage.registry.core import Registry
+    from moorage.registry.core import Context, Registry
+
+T = TypeVar("T")
 
 _ROWS: Final = 500
 """Rows in one transaction: short enough that a push does not wait for it."""
@@ -75,11 +79,20 @@ def _call_for_help(registry: Registry, now: datetime) -> int:
     return count
 
 
+def _unit(registry: Registry, work: Callable[[Context], T]) -> T:
+    """Run work in a transaction; anew, where somebody who took the same rows in another order was let through."""
+
+    def unit() -> T:
+        with registry.write(registry.system()) as ctx:
+            return work(ctx)
+
+    return again(unit)
+
+
 def _purge(registry: Registry, now: datetime) -> Iterator[int]:
     purged = _ROWS
     while purged == _ROWS:
-        with registry.write(registry.system()) as ctx:
-            purged = deleted.purge(ctx, now, _ROWS)
+        purged = _unit(registry, partial(deleted.purge, now=now, limit=_ROWS))
         yield purged
 
 
@@ -90,9 +103,7 @@ def _settle_layers(registry: Registry, now: datetime) -> Iterator[int]:
         if not due:
             return
         for of_repository in due:
-            with registry.write(registry.system()) as ctx:
-                lost = collection.settle_layers(ctx, of_repository, now)
-            yield lost
+            yield _unit(registry, partial(collection.settle_layers, due=of_repository, now=now))
 
 
 def _settle_blobs(registry: Registry, now: datetime) -> Iterator[int]:
@@ -101,20 +112,16 @@ def _settle_blobs(registry: Registry, now: datetime) -> Iterator[int]:
             due = collection.due_blobs(ctx, now, _ROWS)
         if not due:
             return
-        with registry.write(registry.system()) as ctx:
-            gone = collection.settle_blobs(ctx, due)
-        yield gone
+        yield _unit(registry, partial(collection.settle_blobs, digests=due))
 
 
 def _delete_bytes(registry: Registry, now: datetime) -> Iterator[Sequence[Bytes]]:
     while True:
-        with registry.write(registry.system()) as ctx:
-            claimed = collection.claim(ctx, now, _OBJECTS)
+        claimed = _unit(registry, partial(collection.claim, now=now, limit=_OBJECTS))
         if not claimed:
             return
         taken = _deleted(registry, claimed)
-        with registry.write(registry.system()) as ctx:
-            collection.forget(ctx, taken)
+        _unit(registry, partial(collection.forget, deleted=taken))
         yield taken
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from moorage.metrics import Counts, Folder, shared
+from moorage.metrics import Counts, Folder, folder, shared
 
 KEY = ("oci", "GET /v2/", "2xx")
 _LEFT = """
@@ -116,3 +117,18 @@ def test_the_folder_of_a_killed_server_is_removed_by_the_next(tmp_path: Path) ->
     subprocess.run([sys.executable, "-c", _LEFT, str(tmp_path)], capture_output=True, check=False, timeout=60)
 
     assert not left.exists()
+
+
+def test_no_temporary_folder_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing may be written but the data folder, as in a container that is read-only, a server starts all the same."""
+    monkeypatch.setattr(tempfile, "gettempdir", _none)
+    monkeypatch.setattr(
+        folder, "Path", lambda given: tmp_path / "none" if str(given).startswith("/dev") else Path(given)
+    )
+
+    with shared(tmp_path) as made:
+        assert made.path.parent == tmp_path
+
+
+def _none() -> str:
+    raise FileNotFoundError("no usable temporary directory")

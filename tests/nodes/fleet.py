@@ -113,7 +113,7 @@ def running(folder: Path, cluster: Cluster, count: int) -> Iterator[Fleet]:
     variables = {"MOORAGE_MASTER_KEY": base64.b64encode(os.urandom(32)).decode()}
     with (
         objects.running(objects.preferred(), folder / "s3") as store,
-        _nginx(folder / "nginx", ports, folder / "operator") as front,
+        proxy(folder / "nginx", ports, folder / "operator") as front,
     ):
         fleet = Fleet(folder, cluster.create(), store.bucket(), front, variables)
         fleet.moorage("migrate")
@@ -128,7 +128,8 @@ def running(folder: Path, cluster: Cluster, count: int) -> Iterator[Fleet]:
 
 
 @contextlib.contextmanager
-def _nginx(folder: Path, ports: list[int], data: Path) -> Iterator[Server]:
+def proxy(folder: Path, ports: list[int], data: Path) -> Iterator[Server]:
+    """Run nginx in front of nodes; the server that it gives has the keys of a data folder."""
     port = servers.free_port()
     folder.mkdir(parents=True)
     (folder / "moorage.conf").write_text(configuration(port, ports))

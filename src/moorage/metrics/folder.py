@@ -114,7 +114,7 @@ def add(snapshots: Iterable[dict[str, Any]]) -> dict[str, Any]:
 @contextlib.contextmanager
 def shared(fallback: Path) -> Iterator[Folder]:
     """Make a fresh folder for the length of a server, in memory where the system has a place there."""
-    path = _made(Path("/dev/shm"), Path(tempfile.gettempdir()), fallback)  # noqa: S108 (a folder of a name nobody can guess)
+    path = _made(Path("/dev/shm"), *_temporary(), fallback)  # noqa: S108 (a folder of a name nobody can guess)
     with (path / "server").open("w") as held:
         # Says to the next server whether this one still is there, even if it was killed.
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -122,6 +122,14 @@ def shared(fallback: Path) -> Iterator[Folder]:
             yield Folder(path)
         finally:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _temporary() -> list[Path]:
+    try:
+        return [Path(tempfile.gettempdir())]
+    except FileNotFoundError:
+        # A container whose file system is read-only need not have one.
+        return []
 
 
 def _made(*places: Path) -> Path:

@@ -28,6 +28,8 @@ from moorage.cli import (
 from moorage.cli.apply import apply
 from moorage.cli.doctor import doctor
 from moorage.cli.env import env
+from moorage.cli.export import export
+from moorage.cli.import_ import import_
 from moorage.cli.migrate import migrate
 from moorage.cli.rebuild import rebuild
 from moorage.cli.serve import serve
@@ -46,6 +48,8 @@ app.command(name="doctor")(managing.managed(doctor))
 app.command(name="verify")(managing.managed(verify))
 app.command(name="rebuild")(managing.managed(rebuild))
 app.command(name="apply")(managing.managed(apply))
+app.command(name="export")(managing.managed(export))
+app.command(name="import")(managing.managed(import_))
 app.add_typer(access.app, name="access")
 app.add_typer(account.app, name="account")
 app.add_typer(user.app, name="user")

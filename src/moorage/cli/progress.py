@@ -25,6 +25,8 @@ def bar(what: str, total: float | None, *, in_bytes: bool = False) -> Iterator[C
 
     counting = (DownloadColumn(), TransferSpeedColumn()) if in_bytes else (MofNCompleteColumn(),)
     columns = (TextColumn("{task.description}"), BarColumn(), *counting, TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+    console = Console(stderr=True)
+    # Where nobody looks on, also the empty line that a bar leaves would be too much.
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
         task = shown.add_task(what, total=total)
         yield lambda more: shown.advance(task, more)

@@ -30,7 +30,7 @@ def copy(
     `ImageNotFound` (also for an archived image) and what `images.put` raises.
     """
     copied: list[Digest] = []
-    for one, manifest in _in_order(ctx, source, digest):
+    for one, manifest in in_order(ctx, source, digest):
         for wanted in layers.missing(ctx, target, manifest.required_layers):
             layer = layers.find(ctx, source.id, wanted)
             if layer is not None:  # without it, `put` says what is missing
@@ -40,7 +40,7 @@ def copy(
     return copied
 
 
-def _in_order(ctx: Context, source: Repository, digest: Digest) -> Iterator[tuple[Digest, Manifest]]:
+def in_order(ctx: Context, source: Repository, digest: Digest) -> Iterator[tuple[Digest, Manifest]]:
     """Yield an image and what belongs to it, each once and after the images that it names."""
     seen: set[Digest] = set()
     subjects = [digest]

@@ -73,7 +73,7 @@ FUNCTIONS: Final = (
     "registry.collection:claim",
     "registry.collection:forget",
     "jobs.sweep:sweep",
-    "registry.sweep:_orphans",
+    "registry.sweep:unnamed",
     # the leases of jobs
     "jobs.leases:take",
     "jobs.leases:finish",

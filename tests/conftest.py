@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the stack be chosen that the shared server stands on."""
-    parser.addoption("--stack", default="sqlite", choices=list(stacks.STACKS), help="what the server stands on")
+    parser.addoption("--stack", default=stacks.DEFAULT, choices=list(stacks.STACKS), help="what the server stands on")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On another stack than the default, leave out what does not stand on one: it would be the same test again."""
+    if config.getoption("--stack") == stacks.DEFAULT:
+        return
+    stand_on_one = [item for item in items if "stack" in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=[item for item in items if item not in stand_on_one])
+    items[:] = stand_on_one
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +32,13 @@ def stack(request: pytest.FixtureRequest) -> Iterator[stacks.Stack]:
     """The stack that was chosen, running."""
     with stacks.opened(request.config.getoption("--stack")) as running:
         yield running
+
+
+@pytest.fixture
+def require_disk(stack: stacks.Stack) -> None:
+    """For a test that looks at the files of the disk store, which the default stack has."""
+    if stack.has_bucket:
+        pytest.skip(f"looks at files of the disk store: on the stack {stacks.DEFAULT}, not on {stack.name}")
 
 
 @pytest.fixture(scope="session")

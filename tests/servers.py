@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any, Self
 
 import boto3
@@ -50,6 +51,17 @@ def clean_environment(**extra: str) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "MOORAGE_")) and k not in others}
     # Nothing here may ask a metadata service for credentials.
     return kept | {"AWS_EC2_METADATA_DISABLED": "true", **extra}
+
+
+def variables_of(settings: dict[str, str]) -> dict[str, str]:
+    """Return the environment variables in which settings are found, with the credentials of a bucket."""
+    named = {f"MOORAGE_{name.upper()}": value for name, value in settings.items()}
+    return named | (S3_CREDENTIALS if settings.get("storage", "").startswith("s3://") else {})
+
+
+def flags_of(settings: dict[str, str]) -> list[str]:
+    """Return settings as flags of ``moorage serve``."""
+    return [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", value)]
 
 
 class Log(list[str]):
@@ -102,7 +114,8 @@ class Server:
     @property
     def variables(self) -> dict[str, str]:
         """The environment in which a command finds what the server works on."""
-        return {"MOORAGE_DATABASE": self.database} if self.database else {}
+        values = {flag.removeprefix("--"): value for flag, value in pairwise(self.flags)}
+        return variables_of({name: values[name] for name in ("database", "storage") if name in values})
 
     def trusting(self, ca: Path) -> Self:
         """Let the clients that this makes trust a CA."""

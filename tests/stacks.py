@@ -1,7 +1,7 @@
 """
 What a server stands on: a database and a place for bytes.
 
-``pytest --stack NAME`` runs the tests that share the ``server`` fixture on another stack than the default.
+``pytest --stack NAME`` runs the tests that stand on a stack (the fixture ``server`` does) on another than the default.
 A part is a context manager that is entered once for all tests (it starts what it needs) and gives a function
 which makes something new and empty for one server, and returns the flags that name it.
 """
@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests import objects, postgres
+import pytest
+
+from tests import objects, postgres, servers
 
 Flags = Callable[[Path], list[str]]
 """Takes the data folder of a server, and returns flags of ``moorage serve``."""
@@ -28,12 +30,26 @@ class Stack:
     name: str
     flags: Flags
 
+    @property
+    def has_bucket(self) -> bool:
+        """Whether layers are in a bucket, not in files."""
+        return bool({in_a_bucket, through_the_server} & set(STACKS[self.name]))
+
     def settings(self, data: Path) -> dict[str, str]:
         """Return what `flags` returns as keyword arguments of `Settings`."""
         flags = self.flags(data)
         return {
             name.removeprefix("--").replace("-", "_"): value for name, value in zip(*[iter(flags)] * 2, strict=True)
         }
+
+    @contextlib.contextmanager
+    def opened_here(self, data: Path) -> Iterator[dict[str, str]]:
+        """Return `settings` for a block in which this process, and its commands, find the credentials of the bucket."""
+        settings = self.settings(data)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in servers.variables_of(settings).items():
+                patch.setenv(name, value)
+            yield settings
 
 
 @contextlib.contextmanager
@@ -66,6 +82,7 @@ def through_the_server() -> Iterator[Flags]:
         yield lambda data: [*flags(data), "--blob-delivery", "proxy"]
 
 
+DEFAULT: Final = "sqlite"
 Part = Callable[[], contextlib.AbstractContextManager[Flags]]
 
 STACKS: Final[dict[str, tuple[Part, ...]]] = {
@@ -76,6 +93,10 @@ STACKS: Final[dict[str, tuple[Part, ...]]] = {
     # Passed through, because the tests hold ranges and conditions to the letter: a redirect leaves those to the S3 server.
     "production": (on_postgres, through_the_server),
 }
+
+
+ALONE: Final = Stack(DEFAULT, lambda _data: [])
+"""For tests that do not depend on the stack, and run on the default one only."""
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tests.access.world import World
     from tests.servers import Server
+    from tests.stacks import Stack
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def stranger(server: Server) -> str:
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A served installation of two accounts, on SQLite: it is also opened here."""
-    with worlds.opened(tmp_path_factory.mktemp("world")) as opened:
+def world(tmp_path_factory: pytest.TempPathFactory, stack: Stack) -> Iterator[World]:
+    """A served installation of two accounts, which is also opened here."""
+    with worlds.opened(tmp_path_factory.mktemp("world"), stack) as opened:
         yield opened

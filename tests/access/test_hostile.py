@@ -25,6 +25,7 @@ from tests.access.world import OTHER, Outcome, Person, Stage, World, allow, arn_
 from tests.aws.wire import QuerySigner, Request, Sender
 from tests.domain.test_policies_property import steps
 from tests.servers import ACCOUNT, REGION
+from tests.stacks import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +39,7 @@ WORKERS_ASKED: Final = 12
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A served installation with a domain; guessers are not slowed, because this guesses all the time."""
     flags = ("--domain", DOMAIN, "--failed-attempts", "0")
-    with worlds.opened(tmp_path_factory.mktemp("hostile"), *flags, domain=DOMAIN) as opened:
+    with worlds.opened(tmp_path_factory.mktemp("hostile"), ALONE, *flags, domain=DOMAIN) as opened:
         yield opened
 
 

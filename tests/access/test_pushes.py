@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.access.world import Person, Stage, World
+    from tests.stacks import Stack
 
 PUSH = ("ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage")
 
 
 @pytest.fixture(scope="module")
-def open_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def open_world(tmp_path_factory: pytest.TempPathFactory, stack: Stack) -> Iterator[World]:
     """An installation that makes repositories when they are pushed to."""
-    with worlds.opened(tmp_path_factory.mktemp("open"), "--create-on-push") as opened:
+    with worlds.opened(tmp_path_factory.mktemp("open"), stack, "--create-on-push") as opened:
         yield opened
 
 

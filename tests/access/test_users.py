@@ -142,6 +142,7 @@ def test_a_deleted_user_is_gone_with_its_keys(server: Server, user: str) -> None
     assert code_of(caught) == "UnrecognizedClientException"
 
 
+@pytest.mark.usefixtures("require_disk")
 def test_secrets_are_not_in_the_database(server: Server, user: str) -> None:
     """The secret of a key stands nowhere in the data folder in the clear."""
     secret = credentials(server, user)["aws_secret_access_key"].encode()

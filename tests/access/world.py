@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from botocore.credentials import Credentials
 
     from moorage.registry.core import Context, Registry
+    from tests.stacks import Stack
 
 OTHER: Final = "210987654321"
 """Another account of the same installation."""
@@ -380,12 +381,14 @@ class World:
 
 
 @contextlib.contextmanager
-def opened(data: Path, *flags: str, **settings: Any) -> Iterator[World]:
+def opened(data: Path, stack: Stack, *flags: str, **settings: Any) -> Iterator[World]:
     """Serve an installation of two accounts for the length of a block."""
-    with servers.running(data, *flags) as server:
-        registry = app.open_registry(
-            Settings(data=data, account_id=ACCOUNT, region=REGION, port=server.port, **settings)
-        )
+    with (
+        stack.opened_here(data) as stands_on,
+        servers.running(data, *servers.flags_of(stands_on), *flags) as server,
+    ):
+        given: dict[str, Any] = {"data": data, "account_id": ACCOUNT, "region": REGION, "port": server.port}
+        registry = app.open_registry(Settings(**given | stands_on | settings))
         try:
             yield World(server, registry)
         finally:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def bench(tmp_path: Path, stack: Stack) -> Iterator[Bench]:
     """A registry with a repository."""
-    with Bench.opened(tmp_path / "data", **stack.settings(tmp_path)) as opened:
+    data = tmp_path / "data"
+    with stack.opened_here(data) as settings, Bench.opened(data, **settings) as opened:
         yield opened
 
 

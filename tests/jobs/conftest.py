@@ -34,12 +34,9 @@ class Clock:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+def bench(tmp_path: Path, stack: Stack) -> Iterator[Bench]:
     """A registry with a repository, which commands find by its data folder."""
-    settings = stack.settings(tmp_path)
-    if "database" in settings:
-        monkeypatch.setenv("MOORAGE_DATABASE", settings["database"])
-    with Bench.opened(tmp_path, **settings) as opened:
+    with stack.opened_here(tmp_path) as settings, Bench.opened(tmp_path, **settings) as opened:
         yield opened
 
 

@@ -18,5 +18,5 @@ if TYPE_CHECKING:
 @pytest.fixture
 def bench(tmp_path: Path, stack: Stack) -> Iterator[Bench]:
     """A registry with a repository, and what a test needs to work on it."""
-    with Bench.opened(tmp_path, **stack.settings(tmp_path)) as opened:
+    with stack.opened_here(tmp_path) as settings, Bench.opened(tmp_path, **settings) as opened:
         yield opened

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -91,8 +92,9 @@ class Bench:
 
     def begin(self, repository: Repository | None = None) -> str:
         """Begin an upload and return its id."""
+        repository = repository or self.first
         with self.write() as ctx:
-            return uploads.begin(ctx, repository or self.first).id
+            return uploads.begin(ctx, repository).id
 
     @contextlib.contextmanager
     def appender(self, upload_id: str, repository: Repository | None = None) -> Iterator[uploads.Appender]:
@@ -119,8 +121,9 @@ class Bench:
 
     def offset(self, upload_id: str) -> int:
         """Return how far an upload has come."""
+        repository = self.first
         with self.read() as ctx:
-            return uploads.find(ctx, self.first, upload_id).offset
+            return uploads.find(ctx, repository, upload_id).offset
 
     def blob(self, data: bytes, repository: Repository | None = None) -> Digest:
         """Push a blob."""
@@ -131,9 +134,14 @@ class Bench:
 
     def stored(self, digest: str, repository: Repository | None = None) -> bytes | None:
         """Return the bytes of a blob, None if the repository does not have it."""
+        repository = repository or self.first
         with self.read() as ctx:
-            layer = layers.find(ctx, (repository or self.first).id, digest)
+            layer = layers.find(ctx, repository.id, digest)
         return None if layer is None else b"".join(self.registry.blobs.read(layer.location, 0, layer.size))
+
+    def objects(self) -> list[str]:
+        """Return what lies in the store, whether or not a row names it."""
+        return list(self.registry.blobs.older_than(datetime.now(UTC) + timedelta(hours=1)))
 
     def collect(self) -> None:
         """Delete the bytes that nothing refers to any more, as the job ``gc`` does."""
@@ -145,12 +153,11 @@ class Bench:
         self, body: bytes, *tags: str, digest: str | None = None, repository: Repository | None = None
     ) -> images.Put:
         """Put a manifest."""
+        repository = repository or self.first  # before the transaction: it has one of its own
+        named = Digest.parse(digest) if digest else None
+        parsed = manifests.parse(body)
         with self.write() as ctx:
-            named = Digest.parse(digest) if digest else None
-            parsed = manifests.parse(body)
-            return images.put(
-                ctx, repository or self.first, parsed, tags=[Tag.parse(tag) for tag in tags], digest=named
-            )
+            return images.put(ctx, repository, parsed, tags=[Tag.parse(tag) for tag in tags], digest=named)
 
     def image(self, *tags: str, pushed: content.Image | None = None) -> content.Image:
         """Push an image with its blobs."""

@@ -75,6 +75,15 @@ def test_a_wait_ends_by_itself(attempts: Attempts) -> None:
         assert wait(attempts, signed(), now=NOW + timedelta(seconds=second)) == left
 
 
+def test_a_clock_that_is_put_back_makes_no_wait_longer(attempts: Attempts) -> None:
+    """Who failed while the clock was an hour ahead waits no hour when it is right again; more failures count as ever."""
+    fail(attempts, signed(), ALLOWED + 2)
+    right = NOW - timedelta(hours=1)
+    assert wait(attempts, signed(), now=right) == 0
+    attempts.failed(signed(), HERE, right)
+    assert wait(attempts, signed(), now=right) == 8
+
+
 def test_failures_are_forgotten(attempts: Attempts) -> None:
     """After a quiet while failures count no more."""
     fail(attempts, signed(), ALLOWED + 5)

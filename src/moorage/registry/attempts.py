@@ -71,7 +71,8 @@ class Attempts:
         keys = self._sources.get(_source(address))
         key = _key(credential) if keys else None
         record = keys.get(key) if keys and key else None
-        if record is not None and now < record.until:
+        # What lies further ahead was written by a clock that has been put back since.
+        if record is not None and now < record.until <= now + LONGEST:
             raise TooManyAttempts(retry_after=math.ceil((record.until - now).total_seconds()))
 
     def failed(self, credential: Credential, address: str, now: datetime) -> None:

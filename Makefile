@@ -5,10 +5,10 @@ ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-postgres lint format bench lock clean
+.PHONY: help serve test test-production lint format bench lock clean
 
 help: ## Say what there is
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 15
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 17
 
 serve: ## Run a registry on http://localhost:5100
 	@scripts/bootstrap runtime
@@ -18,12 +18,15 @@ test: ## Run the tests, with the real clients
 	@scripts/bootstrap dev
 	@scripts/test-tools
 	@scripts/go-tools
+	@echo "--- All tests, on SQLite and a folder"
 	@$(BIN)/python -m pytest $(ARGS)
-	@if [ -z "$(ARGS)" ]; then $(MAKE) --no-print-directory test-postgres; fi
+	@if [ -z "$(ARGS)" ]; then $(MAKE) --no-print-directory test-production; fi
 
-test-postgres: ## Run what speaks to a server, and the core, on PostgreSQL instead of SQLite (part of test)
+test-production: ## Run what stands on a database and a store on PostgreSQL and S3 (part of test)
 	@scripts/bootstrap dev
-	@$(BIN)/python -m pytest --stack postgres tests/aws tests/oci tests/access tests/operations tests/registry tests/jobs $(ARGS)
+	@scripts/go-tools
+	@echo "--- What stands on a database and a store, on PostgreSQL and S3"
+	@$(BIN)/python -m pytest --stack production tests/aws tests/oci tests/access tests/registry tests/jobs tests/cli $(ARGS)
 
 lint: ## Check style and types
 	@scripts/bootstrap dev

@@ -44,12 +44,14 @@ class Bucket:
 
     def keys(self) -> list[str]:
         """Return the keys of all objects."""
-        pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=self.name)
-        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+        with contextlib.closing(self.client()) as s3:
+            pages = s3.get_paginator("list_objects_v2").paginate(Bucket=self.name)
+            return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
     def unfinished(self) -> list[str]:
         """Return the keys of multipart uploads that have neither been completed nor aborted."""
-        return [one["Key"] for one in self.client().list_multipart_uploads(Bucket=self.name).get("Uploads", [])]
+        with contextlib.closing(self.client()) as s3:
+            return [one["Key"] for one in s3.list_multipart_uploads(Bucket=self.name).get("Uploads", [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ class S3Server:
     def bucket(self) -> Bucket:
         """Make a new bucket."""
         name = f"layers-{uuid.uuid4().hex[:12]}"
-        client(self.endpoint).create_bucket(Bucket=name)
+        with contextlib.closing(client(self.endpoint)) as s3:
+            s3.create_bucket(Bucket=name)
         return Bucket(name, self.endpoint)
 
 

@@ -24,12 +24,7 @@ if TYPE_CHECKING:
     from tests.registry.kit import Bench
 
 
-@pytest.fixture
-def bench(bench: Bench) -> Bench:
-    """A registry with layers in a folder, which the tests here reach into."""
-    if bench.settings.storage is not None:
-        pytest.skip("about files")  # what is damaged in a bucket: tests/clients/test_bit_rot.py
-    return bench
+pytestmark = pytest.mark.usefixtures("require_disk")  # what is damaged in a bucket: tests/clients/test_bit_rot.py
 
 
 def file_of(bench: Bench, digest: str) -> Path:

@@ -1,0 +1,148 @@
+"""
+What a lifecycle policy costs where there is much: ``python -m benchmarks.lifecycle --images 100000``.
+
+Rows are made directly, in one repository; then a preview, a run of the job, and pulls of one manifest in
+process (found by its tag, as a pull finds it) before and beside the run. The ratio of their 99th
+percentiles is of one run of this program; absolute numbers are of a shared machine, good for comparing two runs on it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from moorage import app
+from moorage.config import Settings
+from moorage.domain import manifests as documents
+from moorage.domain.names import Digest, RepositoryName, Tag
+from moorage.jobs import Run
+from moorage.jobs.lifecycle import carry_out
+from moorage.registry import foresight, images, lifecycle, previews, repositories
+from moorage.registry.tables import edges, manifests, tags
+
+if TYPE_CHECKING:
+    from moorage.registry.core import Registry
+    from moorage.registry.repositories import Repository
+
+POLICY = json.dumps(
+    {
+        "rules": [
+            {
+                "rulePriority": 1,
+                "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 1000},
+                "action": {"type": "expire"},
+            }
+        ]
+    }
+)
+BATCH = 5_000
+
+
+def fill(registry: Registry, count: int) -> Repository:
+    """Make a repository of so many images, the newest last; each with a tag and three layers."""
+    began = datetime.now(UTC) - timedelta(days=30)
+    with registry.write(registry.system()) as ctx:
+        made = repositories.create(ctx, RepositoryName("bench"))
+    for start in range(0, count, BATCH):
+        rows, named, naming = [], [], []
+        for n in range(start, min(start + BATCH, count)):
+            digest = Digest.of(str(n).encode())
+            row = {"repository_id": made.id, "digest": digest, "media_type": documents.OCI_IMAGE, "image_size": 1000}
+            more = {"size": 2, "pushed_at": began + timedelta(seconds=n), "tagged": True, "body": b"{}"}
+            rows.append(row | more)
+            named.append({"repository_id": made.id, "name": f"v{n}", "digest": digest, "tagged_at": began})
+            layers = [Digest.of(f"{n // 10 if m else n}/{m}".encode()) for m in range(3)]
+            naming += [{"repository_id": made.id, "parent": digest, "child": one, "kind": "layer"} for one in layers]
+        with registry.write(registry.system()) as ctx:
+            ctx.tx.execute(sa.insert(manifests), rows)
+            ctx.tx.execute(sa.insert(tags), named)
+            ctx.tx.execute(sa.insert(edges), naming)
+    return made
+
+
+def pulls(registry: Registry, repository: Repository, tag: str, until: threading.Event, least: int) -> list[float]:
+    """Return the seconds of each pull, until told to end and at least so many."""
+    taken: list[float] = []
+    while len(taken) < least or not until.is_set():
+        begun = time.perf_counter()
+        with registry.read(registry.system()) as ctx:
+            images.get(ctx, repository, Tag(tag))
+        taken.append(time.perf_counter() - begun)
+        time.sleep(0.002)
+    return taken
+
+
+def p99(taken: list[float]) -> float:
+    """Return the 99th percentile in milliseconds."""
+    return statistics.quantiles(taken, n=100)[98] * 1000
+
+
+def measure(registry: Registry, count: int) -> list[tuple[str, str]]:
+    """Return figures with their names."""
+    repository = fill(registry, count)
+    figures = []
+
+    def timed(what: str, begun: float) -> None:
+        figures.append((what, f"{time.perf_counter() - begun:.1f} s"))
+
+    with registry.write(registry.system()) as ctx:
+        lifecycle.put(ctx, repository, POLICY)
+        due = lifecycle.due_now(ctx, repository)
+        preview_id = previews.begin(ctx, repository, due.text)
+    begun = time.perf_counter()
+    previews.compute(ctx, repository, preview_id, due.text)
+    timed("preview (StartLifecyclePolicyPreview)", begun)
+    begun = time.perf_counter()
+    with registry.read(registry.system()) as ctx:
+        found = foresight.outlook(ctx, repository, due.text, ctx.now)
+        foresight.freed(ctx, [found])
+    timed("preview of the command, with bytes freed", begun)
+
+    ended = threading.Event()
+    ended.set()
+    idle = pulls(registry, repository, f"v{count - 1}", ended, 1000)
+    ended.clear()
+    beside: list[float] = []
+    pulling = threading.Thread(target=lambda: beside.extend(pulls(registry, repository, f"v{count - 1}", ended, 100)))
+    pulling.start()
+    begun = time.perf_counter()
+    acted = carry_out(registry, due, Run())
+    timed(f"run, {sum(acted.values())} expired", begun)
+    ended.set()
+    pulling.join()
+    figures.append(("pulls idle, p99", f"{p99(idle):.1f} ms"))
+    figures.append(("pulls beside the run, p99", f"{p99(beside):.1f} ms ({p99(beside) / p99(idle):.1f} times)"))
+    return figures
+
+
+def main() -> None:
+    """Measure and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[1])
+    parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--database", help="URL of a PostgreSQL database that is empty")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data=Path(folder), database=given.database)
+        app.prepare(settings)
+        registry = app.open_registry(settings)
+        try:
+            figures = measure(registry, given.images)
+        finally:
+            registry.close()
+    print(f"| {given.images} images, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} | |\n|---|---|")
+    for what, figure in figures:
+        print(f"| {what} | {figure} |")
+
+
+if __name__ == "__main__":
+    main()

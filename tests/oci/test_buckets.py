@@ -362,7 +362,8 @@ def test_a_bucket_that_is_away(site: Site) -> None:
     assert door("GET", upload).headers["Range"] == "0-0"
     assert door.finish(upload, DIGEST, DATA).status == 201
     assert door("GET", path).data == b"there before"
-    assert site.second.anonymous("GET", "/readyz").status == 200
+    # What readiness says holds for a second.
+    until(lambda: site.second.anonymous("GET", "/readyz").status == 200)
 
 
 def test_a_bucket_that_hangs_holds_up_only_bytes(site: Site) -> None:

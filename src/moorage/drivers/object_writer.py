@@ -23,6 +23,8 @@ PART: Final = 8 * 1024 * 1024
 """Bytes sent at once. Ten thousand parts, which is S3's limit, hold more than the longest layer."""
 SMALL: Final = 4 * 1024 * 1024
 """Bytes from which an object stays what it is."""
+LARGE: Final = 4 * 1024 * 1024 * 1024
+"""Bytes after which the next object is begun: joining very many parts takes a store minutes, or too long."""
 
 
 class ObjectWriter:
@@ -49,6 +51,8 @@ class ObjectWriter:
         if self._stream is None and len(self._gathered) + len(data) < PART:
             self._gathered += data
             return
+        if self._stream is not None and self._sending.size >= LARGE:
+            self._finish(self._stream)
         if self._stream is None:
             self._begin()
         self._send(data)
@@ -80,14 +84,17 @@ class ObjectWriter:
     def flush(self) -> str:
         """Finish the object; when this returns the store has it for good."""
         if self._stream is not None:
-            stream, self._stream = self._stream, None
-            self._made.append(self._sending)
-            self._store.confirm(self._sending, stream.close, of_parts=True)
-            self._pieces.append(self._sending)
+            self._finish(self._stream)
         elif self._gathered:
             self._put(self._take_small(len(self._gathered)) + self._gathered)
             self._gathered = bytearray()
         return self._location.with_pieces(self._pieces)
+
+    def _finish(self, stream: WritableFile) -> None:
+        self._stream = None
+        self._made.append(self._sending)
+        self._store.confirm(self._sending, stream.close, of_parts=True)
+        self._pieces.append(self._sending)
 
     def sync(self) -> str:
         """As `flush`: a store that answers has it for good. Nothing at all becomes an object of nothing."""

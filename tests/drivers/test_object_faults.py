@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage.domain.errors import StoreUnavailable
+from moorage.drivers import object_writer
 from moorage.drivers.objects import ObjectStore
 from moorage.registry.storage import Missing
 from tests import faults, objects
@@ -118,6 +119,26 @@ def test_a_write_survives_trouble(
     proxy.plan = faults.fine
     assert whole(store, done) == data
     assert len(bucket.keys()) == 1
+
+
+def test_a_long_layer_is_several_objects(
+    store: ObjectStore, bucket: objects.Bucket, location: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None is so long that joining its parts takes a store too long; what is read is whole, and ranges cross them."""
+    monkeypatch.setattr(object_writer, "LARGE", object_writer.PART)
+    data = os.urandom(object_writer.PART) * 2 + b"end"
+
+    writer = store.open(location, 0)
+    for start in range(0, len(data), object_writer.PART // 2):
+        writer.write(data[start : start + object_writer.PART // 2])
+    done = writer.sync()
+    writer.keep()
+    writer.close()
+
+    assert len(bucket.keys()) == 3
+    assert whole(store, done) == data
+    middle = object_writer.PART
+    assert b"".join(store.read(done, middle - 5, middle + 5)) == data[middle - 5 : middle + 5]
 
 
 def test_parts_are_joined_once_however_long_it_takes(store: ObjectStore, proxy: Proxy, location: str) -> None:

@@ -71,7 +71,7 @@ def test_the_signal_stops_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(draining, "_begun", threading.Event())
     monkeypatch.setattr(draining, "_actions", [])
     only = (Job("job", work, timedelta(hours=1), "A test's."),)
-    monkeypatch.setattr(app, "jobs_of", lambda _settings: only)
+    monkeypatch.setattr(app, "jobs_of", lambda _registry: only)
 
     async def serve(application: Any) -> None:
         told: asyncio.Queue[Any] = asyncio.Queue()

@@ -166,15 +166,18 @@ STEPS = ["before write 1", "after write 1", "before commit", "after commit", "be
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_killed_change_leaves_all_that_works(own: Server, step: str) -> None:
+def test_a_killed_change_leaves_all_that_works(own: Server, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed at any step, the server, a new process and new keys work, and the command can be run again to its end."""
+    for name, value in own.variables.items():
+        # A bucket's credentials are nowhere else, and a registry is opened here.
+        monkeypatch.setenv(name, value)
     moorage(own, "user", "delete", "ci")
     moorage(own, "user", "create", "ci")
     moorage(own, "user", "attach", "ci", POWER_USER)
     given = credentials(own, "ci")
     token, before = own.token(**given), masters(own)[0]
 
-    environment = servers.clean_environment()
+    environment = servers.clean_environment(**own.variables)
     arguments = [sys.executable, "-c", KILLED, step, str(own.data)]
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=60, check=False)
 

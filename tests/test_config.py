@@ -70,6 +70,9 @@ OTHER: dict[str, Any] = {
     "audit": "audit.jsonl",
     "upload_expiry_hours": 2,
     "jobs": False,
+    "min_free_mib": 33,
+    "verify_interval_days": 8,
+    "verify_mib_per_second": 9,
     "gc_grace_minutes": 7,
     "undelete_hours": 7,
     "rate_limits": "ecr,PutImage=50",
@@ -85,6 +88,9 @@ OTHER: dict[str, Any] = {
 """For each setting a value that is not its default."""
 
 FOR_THE_FILE = {
+    "min_free_mib",
+    "verify_interval_days",
+    "verify_mib_per_second",
     "gc_grace_minutes",
     "undelete_hours",
     "rate_limits",

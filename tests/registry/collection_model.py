@@ -1,4 +1,8 @@
-"""The collector against a naive model: its steps come between pushes, mounts, deletions and restores, in any order."""
+"""
+The collector against a naive model: its steps come between pushes, mounts, deletions and restores, in any order.
+
+Not collected by itself, because some examples take very long: ``python -m pytest tests/registry/collection_model.py``.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""
-The collector against a naive model: its steps come between pushes, mounts, deletions and restores, in any order.
-
-Not collected by itself, because some examples take very long: ``python -m pytest tests/registry/collection_model.py``.
-"""
+"""The collector against a naive model: its steps come between pushes, mounts, deletions and restores, in any order."""
 
 from __future__ import annotations
 
@@ -28,6 +24,7 @@ from moorage.domain.errors import (
     LayerNotFound,
     ReferencedImagesNotFound,
     RequiredLayersNotFound,
+    UploadNotFound,
 )
 from moorage.domain.names import Digest, RepositoryName
 from moorage.jobs import Run
@@ -50,6 +47,7 @@ if TYPE_CHECKING:
 
 GRACE = timedelta(minutes=60)
 WINDOW = timedelta(hours=24)
+EXPIRY = timedelta(hours=24)
 REPOSITORIES = st.integers(0, 1)
 BLOBS = st.integers(0, 3)
 IMAGES = st.integers(0, 4)
@@ -83,27 +81,27 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self, bench: Restarted) -> None:
         super().__init__()
-        self.bench, self.salt = bench, uuid.uuid4().hex[:12]
+        self.bench, run = bench, uuid.uuid4().hex[:12]
         self.now = datetime.now(UTC)
         bench.registry.clock = lambda: self.now
-        self.models = [Model(bench.repository(f"c-{self.salt}-{number}")) for number in range(2)]
+        self.models = [Model(bench.repository(f"c-{run}-{number}")) for number in range(2)]
         self.claimed: list[list[Bytes]] = []
-        self.begun: list[tuple[int, str, bytes]] = []
+        self.begun: list[tuple[int, str, bytes, datetime]] = []
         self.writing: list[tuple[int, contextlib.ExitStack, uploads.Appender, bytes]] = []
         self.checker = Checker()
         self.bodies: dict[str, bytes] = {}
         """Every manifest that was deleted."""
 
     def blob(self, number: int) -> bytes:
-        """Return one of a few blobs, which no other run has."""
-        return f"{self.salt} {number}".encode() * 50
+        """Return one of a few blobs: the same in each run, so that a repetition draws what the run drew."""
+        return f"blob {number}".encode() * 50
 
     def image(self, number: int) -> bytes:
         """Return one of a few images, each of two blobs."""
         config = content.descriptor(self.blob(number % 4), content.CONFIG)
         layer = content.descriptor(self.blob((number + 1) % 3), content.LAYER)
         document = {"schemaVersion": 2, "mediaType": documents.OCI_IMAGE, "config": config, "layers": [layer]}
-        return json.dumps({**document, "annotations": {"n": f"{self.salt} {number}"}}).encode()
+        return json.dumps({**document, "annotations": {"n": f"image {number}"}}).encode()
 
     def linked(self, model: Model) -> set[str]:
         """Return the layers that a repository has."""
@@ -129,14 +127,18 @@ class Machine(RuleBasedStateMachine):
         with self.bench.appender(upload_id, model.real) as appender:
             appender.write(data[:100])
             appender.commit()
-        self.begun.append((where, upload_id, data))
+        self.begun.append((where, upload_id, data, self.now + EXPIRY))
 
     @precondition(lambda self: self.begun)
     @rule(data=st.data())
     def go_on(self, data: st.DataObject) -> None:
-        """Write the other half, and keep the upload open with all its bytes in the store."""
-        where, upload_id, blob = self.begun.pop(data.draw(st.integers(0, len(self.begun) - 1)))
+        """Write the other half, and keep the upload open with all its bytes in the store; or be told that it is too late."""
+        where, upload_id, blob, ends = self.begun.pop(data.draw(st.integers(0, len(self.begun) - 1)))
         held = contextlib.ExitStack()
+        if ends <= self.now:
+            with pytest.raises(UploadNotFound):
+                held.enter_context(self.bench.appender(upload_id, self.models[where].real))
+            return
         appender = held.enter_context(self.bench.appender(upload_id, self.models[where].real))
         appender.write(blob[100:])
         appender._writer.sync()  # what `finish` does first; the collector comes before the rest

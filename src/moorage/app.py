@@ -38,6 +38,7 @@ from moorage.jobs.runner import Runner
 from moorage.jobs.table import jobs_of
 from moorage.metrics.store import counted
 from moorage.oci.door import facts_of, not_found
+from moorage.oci.remembering import Remembering
 from moorage.oci.routes import ROWS, routes
 from moorage.readiness import Readiness
 from moorage.registry import uses
@@ -239,7 +240,8 @@ def create_app(
     )
     # A slash too many is not worth a redirect: it would lose the request's body.
     app.router.redirect_slashes = False
-    traced = app if traces is None else traces.around(app)
+    remembering = Remembering(opened, app)
+    traced = remembering if traces is None else traces.around(remembering)
     return proxies.believing(watch.around(traced), opened.settings.proxies)
 
 

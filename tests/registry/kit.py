@@ -21,7 +21,7 @@ from moorage.registry.auth import Password
 from tests import content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -42,10 +42,14 @@ class Bench:
     @cached_property
     def root(self) -> Password:
         """The root's own authorization token, which is what every unit of work here begins with."""
+        return Password("AWS", self.registry.keyring.sign("authorization", self.root_claims, lifetime=3600))
+
+    @property
+    def root_claims(self) -> dict[str, str]:
+        """What a token of the root says."""
         key = installation.read_root_key(self.settings.data, ACCOUNT)
         assert key is not None
-        claims = {"key": key.access_key_id, "registry": ACCOUNT, "region": REGION}
-        return Password("AWS", self.registry.keyring.sign("authorization", claims, lifetime=3600))
+        return {"key": key.access_key_id, "registry": ACCOUNT, "region": REGION}
 
     @classmethod
     @contextlib.contextmanager
@@ -177,3 +181,16 @@ class Bench:
         with self.registry.database.read() as tx:
             names = sa.inspect(tx).get_table_names()
             return {n: sorted(map(repr, tx.exec_driver_sql(f'SELECT * FROM "{n}"'))) for n in names}  # noqa: S608
+
+
+@contextlib.contextmanager
+def statements(tx: sa.Connection, told: Callable[[str], object]) -> Iterator[None]:
+    """Tell of each statement that the database is given in a transaction during a block, by whichever way."""
+    driver: Any = tx.connection.driver_connection
+    if hasattr(driver, "set_trace_callback"):
+        driver.set_trace_callback(told)
+        yield
+        driver.set_trace_callback(None)
+    else:
+        sa.event.listen(tx, "before_cursor_execute", lambda *given: told(given[2]))
+        yield

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import sqlalchemy as sa
 
 from moorage.domain.errors import RepositoryNotFound
 from moorage.domain.names import RepositoryName
@@ -15,7 +14,7 @@ from moorage.domain.policies import Kind, Principal, only_about, parse
 from moorage.registry import boundaries, entrance, registries
 from moorage.registry.auth import Identity, Need, judge
 from moorage.registry.registries import NARROW_ACTIONS, Rules
-from tests.registry.kit import ACCOUNT
+from tests.registry.kit import ACCOUNT, statements
 
 if TYPE_CHECKING:
     from tests.registry.kit import Bench
@@ -58,14 +57,13 @@ def test_a_narrow_policy_is_asked_about_three_actions() -> None:
 def test_a_registrys_policy_comes_with_its_repository(bench: Bench) -> None:
     """Who enters a repository asks the database once, whether its registry has a policy or not."""
     asked: list[str] = []
-    engine: sa.Engine = bench.registry.database.engine  # type: ignore[attr-defined]
-    sa.event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
     name = RepositoryName.parse("first")
 
     def entering() -> int:
         with bench.registry.read(bench.root) as ctx:
             asked.clear()
-            entrance.enter(ctx, "ecr:BatchGetImage", name)
+            with statements(ctx.tx, asked.append):
+                entrance.enter(ctx, "ecr:BatchGetImage", name)
             return len(asked)
 
     assert entering() == 1

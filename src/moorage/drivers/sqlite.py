@@ -38,7 +38,7 @@ class SqliteDatabase:
     inline_reads = True
 
     def __init__(self, path: Path) -> None:
-        self._folder = path.parent
+        self._folder, self._path = path.parent, path
         self.engine = sa.create_engine(
             f"sqlite:///{path}",
             # Transactions are begun below, by hand: the driver's own habit of
@@ -52,14 +52,42 @@ class SqliteDatabase:
         # Within one process writers queue here, in turn, instead of polling for
         # the file's lock against each other.
         self._writing = threading.Lock()
+        # One connection is kept out of the pool, for one reader at a time: to lend costs more than to read.
+        self._reading = threading.Lock()
+        self._reader: sa.Connection | None = None
+        self._watching = threading.Lock()
+        self._watcher: sqlite3.Connection | None = None
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Open a snapshot."""
-        with self.engine.connect() as connection:
-            _driver(connection).execute("BEGIN").close()
-            # Closing the connection rolls back, which for a reader only ends the snapshot.
-            yield connection
+        if not self._reading.acquire(blocking=False):
+            with self.engine.connect() as connection:
+                _driver(connection).execute("BEGIN").close()
+                # Closing the connection rolls back, which for a reader only ends the snapshot.
+                yield connection
+            return
+        try:
+            if self._reader is None:
+                self._reader = self.engine.connect()
+            with _snapshot(self._reader) as connection:
+                yield connection
+        finally:
+            self._reading.release()
+
+    def version(self) -> int:
+        """
+        Return a number that is another one once anything was committed, by whichever process, and else the same.
+
+        It costs a look at the index of the write-ahead log, in memory (SQLite: ``PRAGMA data_version``).
+        """
+        with self._watching:
+            if self._watcher is None:
+                # A connection that nobody writes with: of its own commits it would not be told.
+                self._watcher = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+                _configure(self._watcher, None)
+            found: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
+            return found
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -91,7 +119,25 @@ class SqliteDatabase:
 
     def close(self) -> None:
         """Close all connections."""
+        with self._reading, self._watching:
+            for connection in (self._reader, self._watcher):
+                if connection is not None:
+                    connection.close()
+            self._reader = self._watcher = None
         self.engine.dispose()
+
+
+@contextmanager
+def _snapshot(connection: sa.Connection) -> Iterator[sa.Connection]:
+    driver = _driver(connection)
+    driver.execute("BEGIN").close()
+    try:
+        yield connection
+    finally:
+        connection.rollback()
+        if driver.in_transaction:
+            # SQLAlchemy was not asked for anything, and knows of no transaction.
+            driver.execute("ROLLBACK").close()
 
 
 def _driver(connection: sa.Connection) -> sqlite3.Connection:

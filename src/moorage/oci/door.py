@@ -79,6 +79,11 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Repeating(Reading):
+    """A handler that answers by rows alone: the answer may be given again while they are the same (`Remembering`)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Writing:
     """A handler that writes: one unit of work over a body of at most a manifest's length."""
 
@@ -190,7 +195,14 @@ class Door:
         opened = self.registry.write if isinstance(row.handler, Writing) else self.registry.read
         state = request.state
         with opened(credential, request_id=state.request_id, facts=state.facts, entry=state.entry) as ctx:
-            return handler(self.enter(ctx, row, request, body, push=row.method == "PUT"))
+            response = handler(self.enter(ctx, row, request, body, push=row.method == "PUT"))
+            if isinstance(row.handler, Repeating) and self._may_repeat(state.entry):
+                state.notes = ctx.notes
+            return response
+
+    def _may_repeat(self, entry: Entry | None) -> bool:
+        """Tell whether nothing is to be counted, written to the trail or logged of each request."""
+        return entry is None and self.registry.buckets is None and not logs.debugging()
 
     def enter(
         self, ctx: Context, row: Row, request: Request, body: bytes, *, also: Sequence[str] = (), push: bool = False

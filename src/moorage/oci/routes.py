@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage.oci import blobs, listings, manifests, uploads
-from moorage.oci.door import Door, Reading, Row, Streaming, Writing
+from moorage.oci.door import Door, Reading, Repeating, Row, Streaming, Writing
 from moorage.oci.signed import serve_signed
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ ROWS: tuple[Row, ...] = (
     Row("GET",    BLOB,                                "ecr:GetDownloadUrlForLayer",      Reading(blobs.get)),
     Row("DELETE", BLOB,                                "ecr:BatchDeleteImage",            Writing(blobs.delete)),
 
-    Row("HEAD",   MANIFEST,                            "ecr:BatchGetImage",               Reading(manifests.head)),
-    Row("GET",    MANIFEST,                            "ecr:BatchGetImage",               Reading(manifests.get)),
+    Row("HEAD",   MANIFEST,                            "ecr:BatchGetImage",               Repeating(manifests.head)),
+    Row("GET",    MANIFEST,                            "ecr:BatchGetImage",               Repeating(manifests.get)),
     Row("PUT",    MANIFEST,                            "ecr:PutImage",                    Writing(manifests.put)),
     Row("DELETE", MANIFEST,                            "ecr:BatchDeleteImage",            Writing(manifests.delete)),
 

@@ -63,6 +63,10 @@ class Attempts:
         """Return the number of addresses that failures are remembered of."""
         return len(self._sources)
 
+    def knows(self, address: str) -> bool:
+        """Tell whether anybody has failed from there lately, so that `require_patience` may refuse."""
+        return bool(self._sources) and _source(address) in self._sources
+
     def require_patience(self, credential: Credential, address: str, now: datetime) -> None:
         """Raise `TooManyAttempts` while this key from this address is refused."""
         # Nobody has failed lately: what every request pays.

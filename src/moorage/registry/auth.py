@@ -24,7 +24,6 @@ from moorage.domain.names import is_region, is_registry_id
 from moorage.domain.policies import Principal, Request, decide
 from moorage.registry import identities, registries, sessions
 from moorage.registry.secrets import Expired, Forged
-from moorage.registry.uses import Use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -108,14 +107,6 @@ def authenticate(registry: Registry, tx: sa.Connection, credential: Credential, 
     """
     if registry.settings.dev:
         return _anybody(registry, credential)
-    identity = _authenticated(registry, tx, credential, now)
-    if identity.access_key_id:
-        service = credential.service if isinstance(credential, Signed) else "ecr"
-        registry.uses.note(identity.access_key_id, Use(now, service, identity.region))
-    return identity
-
-
-def _authenticated(registry: Registry, tx: sa.Connection, credential: Credential, now: datetime) -> Identity:
     match credential:
         case Signed():
             return _authenticate_signed(registry, tx, credential, now)

@@ -23,10 +23,10 @@ from moorage import logs
 from moorage.domain.errors import InvalidCredential, InvalidSignature
 from moorage.domain.rates import Buckets
 from moorage.registry.attempts import Attempts
-from moorage.registry.auth import SYSTEM, Identity, authenticate
+from moorage.registry.auth import SYSTEM, Identity, Signed, authenticate
 from moorage.registry.hashing import HashStates
 from moorage.registry.pulls import Pulls
-from moorage.registry.uses import Uses
+from moorage.registry.uses import Use, Uses
 from moorage.registry.webidentity import KeyCache
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class Context:
     """What the audit trail will tell of the request; None where there is no trail."""
     after_commit: list[Callable[[], object]] = field(default_factory=list)
     """Work on bytes that must wait until the rows are durable."""
+    notes: list[Callable[[datetime], object]] = field(default_factory=list)
+    """What was noted in memory: to be noted again each time the answer is given again."""
 
     @property
     def principal(self) -> Principal:
@@ -83,6 +85,11 @@ class Context:
             # Sessions of a role are one caller, whatever they are called.
             who = self.principal.role_arn or self.principal.arn
             self.registry.buckets.take(who, action.removeprefix("ecr:"))
+
+    def note(self, what: Callable[[datetime], object]) -> None:
+        """Note something in memory, of which rows tell later; it is given the time at which it happens."""
+        what(self.now)
+        self.notes.append(what)
 
     def at(self, registry_id: str | None) -> Context:
         """Return the same context, addressing another account's registry."""
@@ -185,8 +192,16 @@ class Registry:
                 facts=facts,
                 entry=entry,
             )
+            self._note_use(context, who)
             yield context
         _run_all(context.after_commit)
+
+    def _note_use(self, context: Context, who: Credential | Identity) -> None:
+        identity = context.identity
+        if isinstance(who, Identity) or self.settings.dev or not identity.access_key_id:
+            return
+        service = who.service if isinstance(who, Signed) else "ecr"
+        context.note(lambda at: self.uses.note(identity.access_key_id, Use(at, service, identity.region)))
 
     def _authenticated(self, tx: sa.Connection, who: Credential, source: str, now: datetime) -> Identity:
         try:

@@ -21,6 +21,7 @@ from moorage.domain import policies
 from moorage.domain.errors import EntityAlreadyExists, MalformedPolicy, NoSuchEntity
 from moorage.domain.managed import MANAGED
 from moorage.registry import boundaries
+from moorage.registry.prepared import Prepared
 from moorage.registry.tables import access_keys, attachments, groups, memberships, roles, users
 from moorage.registry.tables import policies as policies_table
 from moorage.registry.upsert import insert_if_absent, insert_or_update
@@ -64,7 +65,7 @@ def user_principal(account: str, name: str, user_id: str, tags: Mapping[str, str
 
 # --- The caller behind a key ---------------------------------------------------------
 
-_KEY = (
+_KEY: Final = Prepared(
     sa.select(
         access_keys.c.account_id,
         access_keys.c.user_name,
@@ -94,7 +95,7 @@ _KEY = (
 
 def holder(tx: sa.Connection, access_key_id: str, now: datetime) -> KeyHolder | None:
     """Return who holds an access key, None if there is none of that id, or it is inactive or past its time."""
-    row = tx.execute(_KEY, {"key": access_key_id, "now": now}).first()
+    row = _KEY.first(tx, {"key": access_key_id, "now": now})
     if row is None:
         return None
     if row.user_name is None:
@@ -112,26 +113,30 @@ _ATTACHED = (
     .join_from(attachments, policies_table, _OWN, isouter=True)
     .where(attachments.c.account_id == sa.bindparam("account"))
 )
-_POLICIES = _ATTACHED.where(
-    sa.or_(
-        sa.and_(attachments.c.kind == USER, attachments.c.name == sa.bindparam("user")),
-        sa.and_(attachments.c.kind == GROUP, attachments.c.name.in_(_IN_GROUPS)),
+_POLICIES: Final = Prepared(
+    _ATTACHED.where(
+        sa.or_(
+            sa.and_(attachments.c.kind == USER, attachments.c.name == sa.bindparam("user")),
+            sa.and_(attachments.c.kind == GROUP, attachments.c.name.in_(_IN_GROUPS)),
+        )
     )
 )
-_ROLE_POLICIES = _ATTACHED.where(attachments.c.kind == ROLE, attachments.c.name == sa.bindparam("role"))
+_ROLE_POLICIES: Final = Prepared(
+    _ATTACHED.where(attachments.c.kind == ROLE, attachments.c.name == sa.bindparam("role"))
+)
 
 
 def policies_of(tx: sa.Connection, principal: policies.Principal) -> tuple[policies.Policy, ...]:
     """Return the identity policies of a user: attached to it or to a group of it. Root has none and needs none."""
     if principal.name is None:
         return ()
-    rows = tx.execute(_POLICIES, {"account": principal.account, "user": principal.name})
+    rows = _POLICIES.all(tx, {"account": principal.account, "user": principal.name})
     return tuple(_attached_policy(*row) for row in rows)
 
 
 def policies_of_role(tx: sa.Connection, account: str, name: str) -> tuple[policies.Policy, ...]:
     """Return the identity policies of a role."""
-    rows = tx.execute(_ROLE_POLICIES, {"account": account, "role": name})
+    rows = _ROLE_POLICIES.all(tx, {"account": account, "role": name})
     return tuple(_attached_policy(*row) for row in rows)
 
 

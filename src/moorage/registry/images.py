@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
@@ -20,6 +20,7 @@ from moorage.domain.errors import (
 from moorage.domain.manifests import MANIFEST_TYPES, Manifest
 from moorage.domain.names import Digest, Tag
 from moorage.registry import archive, damage, layers, removal, repositories, usage
+from moorage.registry.prepared import Prepared
 from moorage.registry.tables import edges, manifests, tags
 from moorage.registry.upsert import insert_or_update
 
@@ -48,13 +49,15 @@ class Put:
     """The very same image was there, under all of these tags."""
 
 
-_BY_DIGEST = sa.select(manifests.c.digest, manifests.c.media_type, manifests.c.body).where(
-    manifests.c.repository_id == sa.bindparam("repository"),
-    manifests.c.digest == sa.bindparam("reference"),
-    manifests.c.damaged_at.is_(None),
-    archive.has_status(manifests, archive.ACTIVE),
+_BY_DIGEST: Final = Prepared(
+    sa.select(manifests.c.digest, manifests.c.media_type, manifests.c.body).where(
+        manifests.c.repository_id == sa.bindparam("repository"),
+        manifests.c.digest == sa.bindparam("reference"),
+        manifests.c.damaged_at.is_(None),
+        archive.has_status(manifests, archive.ACTIVE),
+    )
 )
-_BY_TAG = (
+_BY_TAG: Final = Prepared(
     sa.select(manifests.c.digest, manifests.c.media_type, manifests.c.body)
     .join_from(
         tags,
@@ -79,7 +82,7 @@ _EXISTS = sa.select(sa.literal(1)).where(
 def find(ctx: Context, repository: Repository, reference: Tag | Digest) -> Image | None:
     """Return the image that a tag points to or that has a digest; None also for one that is archived or damaged."""
     statement = _BY_DIGEST if isinstance(reference, Digest) else _BY_TAG
-    row = ctx.tx.execute(statement, {"repository": repository.id, "reference": reference}).first()
+    row = statement.first(ctx.tx, {"repository": repository.id, "reference": reference})
     return None if row is None else Image(Digest(row.digest), row.media_type, row.body)
 
 

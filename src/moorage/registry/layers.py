@@ -11,6 +11,7 @@ from moorage.domain.errors import LayerDamaged, LayerInaccessible, LayerNotFound
 from moorage.domain.names import Digest
 from moorage.registry import archive, collection, repositories
 from moorage.registry.auth import token_claims
+from moorage.registry.prepared import Prepared
 from moorage.registry.tables import archivals, blobs, edges, loose_layers, repository_blobs
 from moorage.registry.tables import repositories as repositories_table
 
@@ -39,7 +40,7 @@ class Layer:
     """As the first manifest that named it said; unknown before that."""
 
 
-_FIND = (
+_FIND: Final = Prepared(
     sa.select(blobs.c.digest, blobs.c.size, blobs.c.location, repository_blobs.c.media_type)
     .join_from(repository_blobs, blobs, repository_blobs.c.digest == blobs.c.digest)
     .where(
@@ -52,7 +53,7 @@ _FIND = (
 
 def find(ctx: Context, repository_id: str, digest: str) -> Layer | None:
     """Return the layer, or None if the repository does not have it, or it is damaged and must be pushed again."""
-    row = ctx.tx.execute(_FIND, {"repository": repository_id, "wanted": digest}).first()
+    row = _FIND.first(ctx.tx, {"repository": repository_id, "wanted": digest})
     return None if row is None else Layer(Digest(row.digest), row.size, row.location, row.media_type)
 
 
@@ -74,6 +75,13 @@ def absent(ctx: Context, repository_id: str, digest: str) -> type[LayerNotFound]
     return LayerNotFound if ctx.tx.execute(linked).first() is None else LayerDamaged
 
 
+_LOOSE: Final = Prepared(
+    sa.select(loose_layers.c.due_at).where(
+        loose_layers.c.repository_id == sa.bindparam("repository"), loose_layers.c.digest == sa.bindparam("wanted")
+    )
+)
+
+
 def is_available(ctx: Context, repository: Repository, digest: str) -> bool:
     """
     Tell whether whoever pushes may count on a layer that is there.
@@ -81,12 +89,8 @@ def is_available(ctx: Context, repository: Repository, digest: str) -> bool:
     Not on one that no image needs and whose time has nearly come: it may be
     gone before the image comes. Uploaded once more, it begins to wait anew.
     """
-    due_at = ctx.tx.execute(
-        sa.select(loose_layers.c.due_at).where(
-            loose_layers.c.repository_id == repository.id, loose_layers.c.digest == digest
-        )
-    ).scalar()
-    is_safe = due_at is None or due_at - ctx.now > collection.grace(ctx) / 2
+    loose = _LOOSE.first(ctx.tx, {"repository": repository.id, "wanted": digest})
+    is_safe = loose is None or loose.due_at - ctx.now > collection.grace(ctx) / 2
     return is_safe or _is_referenced(ctx, repository, digest)
 
 
@@ -98,7 +102,7 @@ def unlink(ctx: Context, repository: Repository, layer: Layer) -> None:
     collection.unlink(ctx, repository.id, [layer.digest], ctx.now + collection.grace(ctx))
 
 
-_ANY_ARCHIVED = (
+_ANY_ARCHIVED: Final = Prepared(
     sa.select(sa.literal(1))
     .where(archivals.c.repository_id == sa.bindparam("repository"), archivals.c.status == archive.ARCHIVED)
     .limit(1)
@@ -112,17 +116,18 @@ _NAMING = (
     )
     .subquery()
 )
-_FIRST_NAMING = sa.select(sa.literal(1)).select_from(_NAMING).limit(1)
-_FIRST_ACTIVE = _FIRST_NAMING.where(archive.has_status(_NAMING, archive.ACTIVE))
+_NAMED = sa.select(sa.literal(1)).select_from(_NAMING).limit(1)
+_FIRST_NAMING: Final = Prepared(_NAMED)
+_FIRST_ACTIVE: Final = Prepared(_NAMED.where(archive.has_status(_NAMING, archive.ACTIVE)))
 
 
 def is_archived(ctx: Context, repository: Repository, digest: str) -> bool:
     """Tell whether every image of the repository that needs the layer is archived (False if none needs it)."""
     given = {"repository": repository.id, "wanted": digest}
     # Most repositories have no archive, and most layers an image in use: a pull asks once, or twice.
-    if ctx.tx.execute(_ANY_ARCHIVED, given).first() is None or ctx.tx.execute(_FIRST_ACTIVE, given).first() is not None:
+    if _ANY_ARCHIVED.first(ctx.tx, given) is None or _FIRST_ACTIVE.first(ctx.tx, given) is not None:
         return False
-    return ctx.tx.execute(_FIRST_NAMING, given).first() is not None
+    return _FIRST_NAMING.first(ctx.tx, given) is not None
 
 
 def require_active(ctx: Context, repository: Repository, digest: str) -> None:
@@ -138,10 +143,7 @@ def require_referenced(ctx: Context, repository: Repository, digest: str) -> Non
 
 
 def _is_referenced(ctx: Context, repository: Repository, digest: str) -> bool:
-    naming = sa.select(edges.c.parent).where(
-        edges.c.repository_id == repository.id, edges.c.child == digest, edges.c.kind == "layer"
-    )
-    return ctx.tx.execute(naming.limit(1)).first() is not None
+    return _FIRST_NAMING.first(ctx.tx, {"repository": repository.id, "wanted": digest}) is not None
 
 
 def holders(ctx: Context, digest: str, *, limit: int) -> list[str]:

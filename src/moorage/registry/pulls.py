@@ -68,7 +68,7 @@ class Pulls:
         """Note that the caller pulls an image."""
         who = ctx.principal.role_arn or ctx.principal.arn
         pulled = Pulled(repository.registry_id, repository.region, repository.id, digest, who)
-        self._add({pulled: Noted(ctx.now, 1)})
+        ctx.note(lambda at: self._add({pulled: Noted(at, 1)}))
 
     def _add(self, noted: Mapping[Pulled, Noted]) -> None:
         with self._lock:

@@ -19,6 +19,7 @@ from moorage.domain.errors import (
 from moorage.domain.names import RepositoryName, repository_arn
 from moorage.registry import collection, paging, resource_tags, usage
 from moorage.registry.auth import Need, allows, authorize
+from moorage.registry.prepared import Prepared
 from moorage.registry.registries import RULES, rules_of
 from moorage.registry.registries import rules as registry_rules
 from moorage.registry.tables import manifests, registries, repositories
@@ -88,7 +89,7 @@ _WITH_RULES = sa.join(
     sa.and_(registries.c.account_id == repositories.c.account_id, registries.c.region == repositories.c.region),
     isouter=True,
 )
-_FIND = (
+_FIND: Final = Prepared(
     sa.select(*_COLUMNS, *RULES)
     .select_from(_WITH_RULES)
     .where(_OF_REGISTRY, repositories.c.name == sa.bindparam("named"))
@@ -123,7 +124,7 @@ def _of_row(ctx: Context, row: Any, rules: Rules | None = None) -> Repository:
 
 def find(ctx: Context, name: RepositoryName) -> Repository | None:
     """Return the repository, or None. Decides nothing about access."""
-    row = ctx.tx.execute(_FIND, {**_scope(ctx), "named": name}).first()
+    row = _FIND.first(ctx.tx, {**_scope(ctx), "named": name})
     return None if row is None else _of_row(ctx, row, rules_of(ctx, row.registry_policy, row.policy_scope))
 
 

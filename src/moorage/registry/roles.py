@@ -15,6 +15,7 @@ from moorage.domain import policies
 from moorage.domain.errors import InvalidParameter, MalformedPolicy, NoSuchEntity
 from moorage.registry import boundaries
 from moorage.registry.identities import ROLE, insert_new, new_id, require
+from moorage.registry.prepared import Prepared
 from moorage.registry.tables import attachments, oidc_providers, roles
 from moorage.registry.tables import policies as policies_table
 from moorage.registry.upsert import insert_or_update
@@ -81,7 +82,7 @@ def _trust(text: str) -> policies.Policy:
     return policies.parse(text, policies.Kind.TRUST)
 
 
-_FIND = (
+_FIND: Final = Prepared(
     sa.select(roles, policies_table.c.document.label("boundary_document"))
     .join_from(roles, policies_table, boundaries.of(roles), isouter=True)
     .where(roles.c.account_id == sa.bindparam("account"), roles.c.name == sa.bindparam("named"))
@@ -90,7 +91,7 @@ _FIND = (
 
 def find(tx: sa.Connection, account: str, name: str) -> Role | None:
     """Return the role, or None."""
-    row = tx.execute(_FIND, {"account": account, "named": name}).first()
+    row = _FIND.first(tx, {"account": account, "named": name})
     if row is None:
         return None
     limit = boundaries.compiled(row.boundary, row.boundary_document)

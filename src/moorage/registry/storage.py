@@ -30,6 +30,9 @@ class Database(Protocol):
     def write(self) -> AbstractContextManager[sa.Connection]:
         """Open a transaction that is durable once the block has ended without an exception."""
 
+    def version(self) -> int | None:
+        """Return a number that is another one after each commit of anybody, None where that would be dear."""
+
     def free(self) -> int | None:
         """Return the bytes free on its disk, None where that is not to be known."""
 

@@ -1,0 +1,120 @@
+"""
+The same answer to the same request, while nothing has been committed since: docs/adr/0011.
+
+Many clients ask for one manifest, again and again. What the door answers is a function of the request, the rows and
+the time. So an answer can be given again, without being worked out again, as long as all three are
+the same: the request to the byte, the rows by the database's own version of them, which is asked each time,
+and the time to the second, in which policies see it. What an answer leaves behind besides (that a key was used, an
+image pulled) is left behind each time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from moorage.registry.core import Registry
+
+_METHODS: Final = frozenset({"GET", "HEAD"})
+_ASKED_FOR: Final = "/manifests/"
+_ANSWERED: Final = frozenset({200, 304})
+_MOST: Final = 16 * 1024 * 1024
+"""Bytes of requests and answers that one worker holds."""
+_LONGEST: Final = 256 * 1024
+"""Bytes of one of them."""
+_MESSAGES: Final = 2
+
+Key = tuple[object, ...]
+
+
+class _Answer(NamedTuple):
+    start: Message
+    body: Message
+    operation: tuple[str, str]
+    notes: Sequence[Callable[[datetime], object]]
+
+
+class Remembering:
+    """An application that gives an answer again where the door has said that it may (``scope["state"]["notes"]``)."""
+
+    def __init__(self, registry: Registry, app: ASGIApp) -> None:
+        self._registry = registry
+        self._app = app
+        self._answers: dict[Key, _Answer] = {}
+        self._moment: tuple[int, int] | None = None
+        self._held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, from memory if it can be."""
+        if scope["type"] != "http" or scope["method"] not in _METHODS or _ASKED_FOR not in scope["path"]:
+            await self._app(scope, receive, send)
+            return
+        now = self._registry.clock()
+        moment = self._look(now)
+        key = _key(scope)
+        answer = self._answers.get(key)
+        if moment is None:
+            await self._app(scope, receive, send)
+        elif answer is None or self._registry.attempts.knows(_address(scope)):
+            await self._ask(key, moment, scope, receive, send)
+        else:
+            scope["state"]["operation"] = answer.operation
+            for note in answer.notes:
+                note(now)
+            await send(answer.start.copy())  # type: ignore[attr-defined]  # (a dictionary, which those around change)
+            await send(answer.body)
+
+    def _look(self, now: datetime) -> tuple[int, int] | None:
+        """Return which rows there are and which second it is, None if that is not to be known; forget what was."""
+        version = self._registry.database.version()
+        if version is None:
+            return None
+        moment = (version, int(now.timestamp()))
+        if moment != self._moment:
+            self._answers.clear()
+            self._moment, self._held = moment, 0
+        return moment
+
+    async def _ask(self, key: Key, moment: tuple[int, int], scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the door answer, and keep what it says if nothing was committed meanwhile."""
+        sent: list[Message] = []
+
+        async def send_kept(message: Message) -> None:
+            if len(sent) <= _MESSAGES:
+                sent.append(dict(message))
+            await send(message)
+
+        await self._app(scope, receive, send_kept)
+        notes = scope["state"].get("notes")
+        if notes is None or len(sent) != _MESSAGES or sent[0]["status"] not in _ANSWERED:
+            return
+        size = _size(scope["headers"]) + _size(sent[0]["headers"]) + len(sent[1].get("body", b""))
+        if size <= _LONGEST and self._held + size <= _MOST and self._look(self._registry.clock()) == moment:
+            self._held += size
+            self._answers[key] = _Answer(sent[0], sent[1], scope["state"]["operation"], tuple(notes))
+
+
+def _key(scope: Scope) -> Key:
+    """Return all that an answer can depend on."""
+    return (
+        scope["method"],
+        scope["path"],
+        scope["query_string"],
+        scope["scheme"],
+        _address(scope),
+        *scope["headers"],
+    )
+
+
+def _address(scope: Scope) -> str:
+    client: Any = scope.get("client")
+    return client[0] if client else ""
+
+
+def _size(headers: Any) -> int:
+    return sum(len(name) + len(value) for name, value in headers)

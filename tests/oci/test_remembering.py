@@ -1,0 +1,248 @@
+"""An answer given again is the answer that would be worked out anew: for rows, callers and times that change."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64encode
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest import mock
+
+import pytest
+import sqlalchemy as sa
+
+from moorage import app
+from moorage.domain.names import EntityName
+from moorage.registry import identities, keys
+from moorage.registry.auth import authenticate
+from moorage.registry.tables import pulls
+from tests.registry.kit import ACCOUNT, REGION, Bench
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from starlette.types import Message, Receive, Scope, Send
+
+PATH = "/v2/first/manifests/v1"
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+class Answer(NamedTuple):
+    """What a client gets."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Door:
+    """The application of a bench, asked without a socket, and how often it had to authenticate anybody."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.now = NOON
+        bench.registry.clock = lambda: self.now
+        # Tokens end by the keyring's clock, which is the machine's.
+        bench.registry.keyring._clock = lambda: self.now.timestamp()  # noqa: SLF001, PLW0108 (the time moves)
+        self._app = app.create_app(bench.settings, bench.registry)
+        self.worked_out = 0
+
+    def token(self, key: str) -> str:
+        """Return a password made by a key, good for a day."""
+        claims = {"key": key, "registry": ACCOUNT, "region": REGION}
+        return self.bench.registry.keyring.sign("authorization", claims, lifetime=24 * 3600)
+
+    def get(
+        self, password: str, *more: tuple[str, str], path: str = PATH, method: str = "GET", source: str = "10.1.2.3"
+    ) -> Answer:
+        """Ask for something."""
+        basic = b64encode(f"AWS:{password}".encode()).decode()
+        headers = [("host", "localhost:5100"), ("authorization", f"Basic {basic}"), *more]
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(name.encode(), value.encode()) for name, value in headers],
+            "client": (source, 4711),
+            "server": ("localhost", 5100),
+        }
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        with mock.patch("moorage.registry.core.authenticate", side_effect=self._authenticate):
+            asyncio.run(self._run(scope, receive, send))
+        told = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        return Answer(sent[0]["status"], told, b"".join(message.get("body", b"") for message in sent[1:]))
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+    def _authenticate(self, *given: Any) -> Any:
+        self.worked_out += 1
+        return authenticate(*given)
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[Door]:
+    """A registry on SQLite, where answers are remembered, with an image ``first:v1``."""
+    with Bench.opened(tmp_path / "data") as bench:
+        yield Door(bench)
+
+
+@dataclass
+class User:
+    """A user who may read until the day's end."""
+
+    key: str
+    password: str
+
+
+@pytest.fixture
+def user(door: Door) -> User:
+    """A user who may do anything from some addresses, for an hour."""
+    until = (NOON + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    allowed = {
+        "Effect": "Allow",
+        "Action": "ecr:*",
+        "Resource": "*",
+        "Condition": {"DateLessThan": {"aws:CurrentTime": until}, "IpAddress": {"aws:SourceIp": "10.0.0.0/8"}},
+    }
+    name, policy = EntityName.parse("reader"), EntityName.parse("reading")
+    with door.bench.write() as ctx:
+        identities.create_user(ctx, name)
+        identities.put_policy(ctx, policy, json.dumps({"Version": "2012-10-17", "Statement": [allowed]}))
+        identities.attach(ctx, "user", name, policy)
+        made = keys.create(ctx, name)
+    return User(made.access_key_id, door.token(made.access_key_id))
+
+
+def test_the_same_question_is_worked_out_once(door: Door, user: User) -> None:
+    """A second request that is the first to the byte gets its answer without authentication, and each of its headers."""
+    pushed = door.bench.image("v1")
+    first, second = door.get(user.password), door.get(user.password)
+    assert door.worked_out == 1
+    assert first.status == second.status == 200
+    assert first.body == second.body == pushed.manifest
+    ids = [answer.headers.pop("x-request-id") for answer in (first, second)]
+    assert ids[0] != ids[1]
+    assert first.headers == second.headers
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"method": "HEAD"},
+        {"source": "10.9.9.9"},
+        {"path": "/v2/first/manifests/v2"},
+        {"more": ("user-agent", "another")},
+        {"more": ("if-none-match", '"sha256:00"')},
+    ],
+)
+def test_another_question_is_worked_out(door: Door, user: User, other: dict[str, Any]) -> None:
+    """A request that differs in its method, source, path or any header is not answered from memory."""
+    door.bench.image("v1", "v2")
+    door.get(user.password)
+    more = [other.pop("more")] if "more" in other else []
+    assert door.get(user.password, *more, **other).status == 200
+    assert door.worked_out == 2
+
+
+def test_what_any_process_commits_is_seen_at_once(door: Door, user: User) -> None:
+    """A tag that another worker moves leads to the new image with the very next request, again and again."""
+    door.bench.image("v1")
+    with door.bench.other_worker() as other:
+        for _ in range(20):
+            door.get(user.password)
+            pushed = other.image("v1")
+            assert door.get(user.password).body == pushed.manifest
+
+
+def test_who_may_no_more_is_refused_at_once(door: Door, user: User) -> None:
+    """A key that is disabled ends with the request before, and so does a permission that is taken away."""
+    door.bench.image("v1")
+    assert door.get(user.password).status == 200
+    with door.bench.write() as ctx:
+        keys.set_active(ctx, user.key, active=False)
+    assert door.get(user.password).status == 401
+    with door.bench.write() as ctx:
+        keys.set_active(ctx, user.key, active=True)
+    assert door.get(user.password).status == 200
+    with door.bench.write() as ctx:
+        identities.detach(ctx, "user", EntityName.parse("reader"), EntityName.parse("reading"))
+    assert door.get(user.password).status == 403
+
+
+def test_a_condition_on_the_time_is_asked_each_second(door: Door, user: User) -> None:
+    """What a policy allows until one o'clock is refused at one o'clock."""
+    door.bench.image("v1")
+    door.now = NOON + timedelta(minutes=59, seconds=59)
+    assert [door.get(user.password).status for _ in range(2)] == [200, 200]
+    door.now += timedelta(seconds=1)
+    assert door.get(user.password).status == 403
+
+
+def test_a_token_ends_in_its_second(door: Door) -> None:
+    """A token that was good in the last second is refused in the second that it ends in."""
+    door.bench.image("v1")
+    short = door.bench.registry.keyring.sign(
+        "authorization", {**door.bench.root_claims, "exp": int(NOON.timestamp()) + 10}
+    )
+    door.now = NOON + timedelta(seconds=9.9)
+    assert [door.get(short).status for _ in range(2)] == [200, 200]
+    door.now = NOON + timedelta(seconds=10)
+    assert door.get(short).status == 403
+
+
+def test_each_pull_is_noted(door: Door, user: User) -> None:
+    """A pull that is answered from memory counts as one, with its own time; a look (HEAD) does not."""
+    door.bench.image("v1")
+    for _ in range(3):
+        door.get(user.password)
+        door.get(user.password, method="HEAD")
+        door.now += timedelta(milliseconds=100)
+    door.bench.registry.flush()
+    noted = door.bench.rows(sa.select(pulls.c.pulled_at, pulls.c.count))
+    assert [tuple(row) for row in noted] == [(NOON + timedelta(milliseconds=200), 3)]
+
+
+def test_who_failed_waits_all_the_same(door: Door, user: User) -> None:
+    """While an address is refused because it guessed, it gets no answer from memory either."""
+    door.bench.image("v1")
+    assert door.get(user.password).status == 200
+    claimed = user.password.split(".")
+    for _ in range(door.bench.settings.failed_attempts + 1):
+        door.get(".".join([*claimed[:2], "guess"]))
+    assert door.get(user.password).status == 429
+    assert door.get(user.password, source="10.4.4.4").status == 200
+
+
+def test_refusals_are_worked_out_each_time(door: Door, user: User) -> None:
+    """What is not there, and what somebody may not see, is looked for each time."""
+    for status, asked in ((404, {}), (403, {"source": "192.0.2.1"})):
+        before = door.worked_out
+        assert [door.get(user.password, **asked).status for _ in range(2)] == [status, status]
+        assert door.worked_out == before + 2
+
+
+def test_memory_is_bounded(door: Door, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond its bound nothing is remembered, and everything answered."""
+    monkeypatch.setattr("moorage.oci.remembering._MOST", 5000)
+    door.bench.image(*(f"v{number}" for number in range(20)))
+    for _ in range(2):
+        for number in range(20):
+            assert door.get(user.password, path=f"/v2/first/manifests/v{number}").status == 200
+    assert 20 < door.worked_out < 40

@@ -170,8 +170,8 @@ class _TracedDatabase:
             yield tx
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        with self._span("write"), self._inner.write() as tx:
+    def write(self, *, lasting: bool = True) -> Iterator[sa.Connection]:
+        with self._span("write"), self._inner.write(lasting=lasting) as tx:
             yield tx
 
     def _span(self, name: str) -> Any:

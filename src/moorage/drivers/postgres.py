@@ -101,7 +101,7 @@ class PostgresDatabase:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
+    def write(self, *, lasting: bool = True) -> Iterator[sa.Connection]:  # noqa: ARG002 (all that it commits lasts)
         """
         Open a transaction, durable when the block has ended.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
 import threading
 from contextlib import contextmanager
@@ -49,9 +51,11 @@ class SqliteDatabase:
             max_overflow=64,
         )
         sa.event.listen(self.engine, "connect", _configure)
-        # Within one process writers queue here, in turn, instead of polling for
-        # the file's lock against each other.
+        # Writers queue here, those of one process and then those of all, each in turn, instead of polling for
+        # SQLite's lock against each other: that leaves some waiting for seconds.
         self._writing = threading.Lock()
+        self._turn: int | None = None
+        self._writers: dict[bool, sa.Connection] = {}
         # One connection is kept out of the pool, for one reader at a time: to lend costs more than to read.
         self._reading = threading.Lock()
         self._reader: sa.Connection | None = None
@@ -90,14 +94,40 @@ class SqliteDatabase:
             return found
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """Open the one writing transaction; IMMEDIATE, so that what is read in it cannot change under it."""
-        with self._telling_when_full(), self._writing, self.engine.connect() as connection:
+    def write(self, *, lasting: bool = True) -> Iterator[sa.Connection]:
+        """
+        Open the one writing transaction; IMMEDIATE, so that what is read in it cannot change under it.
+
+        Everybody sees one that is not ``lasting`` once it is committed; it is on the disk with the next one that is.
+        """
+        with self._telling_when_full(), self._writing, self._in_turn():
+            connection = self._writer(lasting=lasting)
             driver = _driver(connection)
             driver.execute("BEGIN IMMEDIATE").close()
-            # If the block or the commit raises, closing the connection rolls back.
-            yield connection
-            driver.execute("COMMIT").close()
+            try:
+                yield connection
+                driver.execute("COMMIT").close()
+            finally:
+                _leave(connection)
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Wait for writers of other processes. The system lets go for one that dies."""
+        if self._turn is None:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._turn = os.open(self._path.with_name(f"{self._path.name}-turn"), flags, 0o600)
+        fcntl.flock(self._turn, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._turn, fcntl.LOCK_UN)
+
+    def _writer(self, *, lasting: bool) -> sa.Connection:
+        if lasting not in self._writers:
+            connection = self._writers[lasting] = self.engine.connect()
+            if not lasting:
+                _driver(connection).execute("PRAGMA synchronous=NORMAL").close()
+        return self._writers[lasting]
 
     @contextmanager
     def _telling_when_full(self) -> Iterator[None]:
@@ -119,11 +149,15 @@ class SqliteDatabase:
 
     def close(self) -> None:
         """Close all connections."""
-        with self._reading, self._watching:
-            for connection in (self._reader, self._watcher):
+        with self._reading, self._watching, self._writing:
+            for connection in (self._reader, self._watcher, *self._writers.values()):
                 if connection is not None:
                     connection.close()
             self._reader = self._watcher = None
+            self._writers.clear()
+            if self._turn is not None:
+                os.close(self._turn)
+                self._turn = None
         self.engine.dispose()
 
 
@@ -134,10 +168,16 @@ def _snapshot(connection: sa.Connection) -> Iterator[sa.Connection]:
     try:
         yield connection
     finally:
-        connection.rollback()
-        if driver.in_transaction:
-            # SQLAlchemy was not asked for anything, and knows of no transaction.
-            driver.execute("ROLLBACK").close()
+        _leave(connection)
+
+
+def _leave(connection: sa.Connection) -> None:
+    """End what has not ended."""
+    connection.rollback()
+    driver = _driver(connection)
+    if driver.in_transaction:
+        # SQLAlchemy was not asked for anything, and knows of no transaction.
+        driver.execute("ROLLBACK").close()
 
 
 def _driver(connection: sa.Connection) -> sqlite3.Connection:

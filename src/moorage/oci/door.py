@@ -129,10 +129,10 @@ class Stream:
         self._credential = credential
 
     @contextmanager
-    def entered(self, *, also: Sequence[str] = (), push: bool = False) -> Iterator[Call]:
+    def entered(self, *, also: Sequence[str] = (), push: bool = False, lasting: bool = True) -> Iterator[Call]:
         """Open a unit of work (a writing one with ``push``) in which the row's action is allowed, and others too."""
         state = self.request.state
-        opened = self.registry.write if push else self.registry.read
+        opened = partial(self.registry.write, lasting=lasting) if push else self.registry.read
         with opened(self._credential, request_id=state.request_id, facts=state.facts, entry=state.entry) as ctx:
             yield self._door.enter(ctx, self._row, self.request, b"", also=also, push=push)
 

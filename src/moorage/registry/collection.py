@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from moorage.registry import usage
+from moorage.registry.prepared import Prepared
 from moorage.registry.tables import (
     Instant,
     blobs,
@@ -36,7 +37,7 @@ from moorage.registry.tables import (
     repository_blobs,
     uploads,
 )
-from moorage.registry.upsert import insert_or_postpone
+from moorage.registry.upsert import insert_or_postpone, insert_or_postpone_one
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -68,10 +69,8 @@ def loosen_link(ctx: Context, repository_id: str, digest: str, due_at: datetime 
 
     It is looked at when its grace has ended, or at ``due_at``; where that was noted before, at the later time.
     """
-    row = sa.select(sa.literal(repository_id).label("repository_id"), sa.literal(digest).label("digest"))
-    # SQLite reads ON CONFLICT behind a query only if that has a WHERE.
-    due = row.add_columns(_at(due_at or ctx.now + grace(ctx)).label("due_at")).where(sa.true())
-    insert_or_postpone(ctx.tx, loose_layers, due)
+    row = {"repository_id": repository_id, "digest": digest, "due_at": due_at or ctx.now + grace(ctx)}
+    insert_or_postpone_one(ctx.tx, loose_layers, row)
 
 
 def loosen_layers(ctx: Context, repository_id: str, images: Collection[str], due_at: datetime) -> None:
@@ -208,10 +207,16 @@ class Held(NamedTuple):
     is_damaged: bool
 
 
+_HOLD: Final = Prepared(
+    sa.select(blobs.c.location, blobs.c.size, blobs.c.damaged_at)
+    .where(blobs.c.digest == sa.bindparam("wanted"))
+    .with_for_update(read=True, key_share=True)
+)
+
+
 def hold(ctx: Context, digest: str) -> Held | None:
     """Keep a blob from being removed until the transaction ends; None if it is not there."""
-    named = sa.select(blobs.c.location, blobs.c.size, blobs.c.damaged_at).where(blobs.c.digest == digest)
-    row = ctx.tx.execute(named.with_for_update(read=True, key_share=True)).first()
+    row = _HOLD.first(ctx.tx, {"wanted": digest})
     return None if row is None else Held(row.location, row.size, row.damaged_at is not None)
 
 

@@ -97,11 +97,11 @@ class Context:
 
     def read(self) -> AbstractContextManager[Context]:
         """Open another reading transaction for the same caller and registry."""
-        return self.registry.continued(self, write=False)
+        return self.registry.continued(self, self.registry.database.read())
 
-    def write(self) -> AbstractContextManager[Context]:
-        """Open another writing transaction for the same caller and registry."""
-        return self.registry.continued(self, write=True)
+    def write(self, *, lasting: bool = True) -> AbstractContextManager[Context]:
+        """Open another writing transaction for the same caller and registry (see `Database.write`)."""
+        return self.registry.continued(self, self.registry.database.write(lasting=lasting))
 
 
 def _no_fetch(url: str) -> bytes:
@@ -150,7 +150,7 @@ class Registry:
         entry: Entry | None = None,
     ) -> AbstractContextManager[Context]:
         """Open a reading unit of work; a credential is authenticated inside it."""
-        return self._unit(who, request_id, facts or {}, entry, write=False)
+        return self._unit(who, request_id, facts or {}, entry, self.database.read())
 
     def write(
         self,
@@ -159,9 +159,10 @@ class Registry:
         request_id: str = "-",
         facts: dict[str, str] | None = None,
         entry: Entry | None = None,
+        lasting: bool = True,
     ) -> AbstractContextManager[Context]:
-        """Open a writing unit of work: durable when the block ends, undone if it raises."""
-        return self._unit(who, request_id, facts or {}, entry, write=True)
+        """Open a writing unit of work: durable when the block ends (see `Database.write`), undone if it raises."""
+        return self._unit(who, request_id, facts or {}, entry, self.database.write(lasting=lasting))
 
     @contextmanager
     def _unit(
@@ -170,13 +171,11 @@ class Registry:
         request_id: str,
         facts: dict[str, str],
         entry: Entry | None,
-        *,
-        write: bool,
+        opened: AbstractContextManager[sa.Connection],
     ) -> Iterator[Context]:
         now, source = self.clock(), facts.get("aws:SourceIp", "")
         if not isinstance(who, Identity):
             self.attempts.require_patience(who, source, now)
-        opened = self.database.write() if write else self.database.read()
         with opened as tx:
             identity = who if isinstance(who, Identity) else self._authenticated(tx, who, source, now)
             if entry is not None:
@@ -211,9 +210,8 @@ class Registry:
             raise
 
     @contextmanager
-    def continued(self, context: Context, *, write: bool) -> Iterator[Context]:
-        """Open another transaction for the caller, registry and request of ``context``."""
-        opened = self.database.write() if write else self.database.read()
+    def continued(self, context: Context, opened: AbstractContextManager[sa.Connection]) -> Iterator[Context]:
+        """Go on in another transaction, for the caller, registry and request of ``context``."""
         with opened as tx:
             inner = dataclasses.replace(context, tx=tx, now=self.clock(), after_commit=[])
             yield inner

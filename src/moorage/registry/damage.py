@@ -8,12 +8,13 @@ they may be the only copy, and somebody may yet mend the disk.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from moorage import logs
 from moorage.registry import collection
+from moorage.registry.prepared import Prepared
 from moorage.registry.storage import upload_of
 from moorage.registry.tables import blobs, edges, manifests, repositories, tags
 
@@ -64,6 +65,13 @@ def heal_manifest(ctx: Context, repository_id: str, digest: str, body: bytes) ->
     return ctx.tx.execute(sa.update(manifests).where(this).values(body=body, damaged_at=None)).rowcount == 1
 
 
+_STORED: Final = Prepared(
+    sa.select(blobs.c.location, blobs.c.size).where(
+        blobs.c.digest == sa.bindparam("wanted"), blobs.c.damaged_at.is_(None)
+    )
+)
+
+
 def look_before_relying(ctx: Context, digest: str) -> None:
     """
     Look whether the bytes of a blob, if there is such a blob, are still there in their length; else mark it.
@@ -72,8 +80,7 @@ def look_before_relying(ctx: Context, digest: str) -> None:
     safe because of a file that is gone.
     """
     with ctx.read() as reading:
-        named = sa.select(blobs.c.location, blobs.c.size).where(blobs.c.digest == digest, blobs.c.damaged_at.is_(None))
-        row = reading.tx.execute(named).first()
+        row = _STORED.first(reading.tx, {"wanted": digest})
     if row is not None and (size := ctx.registry.blobs.size(row.location)) != row.size:
         mark(ctx.registry, digest, row.location, f"{size} bytes instead of {row.size}")
 

@@ -71,11 +71,42 @@ _BY_TAG: Final = Prepared(
         archive.has_status(tags, archive.ACTIVE),
     )
 )
-_DIGEST_OF_TAG = sa.select(tags.c.digest).where(
-    tags.c.repository_id == sa.bindparam("repository"), tags.c.name == sa.bindparam("reference")
+_DIGEST_OF_TAG: Final = Prepared(
+    sa.select(tags.c.digest).where(
+        tags.c.repository_id == sa.bindparam("repository"), tags.c.name == sa.bindparam("reference")
+    )
 )
-_EXISTS = sa.select(sa.literal(1)).where(
-    manifests.c.repository_id == sa.bindparam("repository"), manifests.c.digest == sa.bindparam("reference")
+_EXISTS: Final = Prepared(
+    sa.select(sa.literal(1)).where(
+        manifests.c.repository_id == sa.bindparam("repository"), manifests.c.digest == sa.bindparam("reference")
+    )
+)
+_INSERT: Final = Prepared(
+    sa.insert(manifests),
+    [
+        "repository_id",
+        "digest",
+        "media_type",
+        "artifact_type",
+        "subject",
+        "image_size",
+        "size",
+        "annotations",
+        "pushed_at",
+        "tagged",
+        "body",
+    ],
+)
+_INSERT_EDGE: Final = Prepared(sa.insert(edges), ["repository_id", "parent", "child", "kind"])
+_COUNT_TAGS: Final = Prepared(
+    sa.select(sa.func.count().label("count")).where(
+        tags.c.repository_id == sa.bindparam("repository"), tags.c.digest == sa.bindparam("reference")
+    )
+)
+_NOTE_TAGGED: Final = Prepared(
+    sa.update(manifests)
+    .where(manifests.c.repository_id == sa.bindparam("repository"), manifests.c.digest == sa.bindparam("reference"))
+    .values(tagged=sa.bindparam("has_tags"))
 )
 
 
@@ -107,13 +138,13 @@ def not_found(repository: Repository, reference: Tag | Digest) -> ImageNotFound:
 
 def digest_of_tag(ctx: Context, repository: Repository, tag: str) -> Digest | None:
     """Return the digest that a tag points to."""
-    found = ctx.tx.execute(_DIGEST_OF_TAG, {"repository": repository.id, "reference": tag}).scalar()
-    return None if found is None else Digest(found)
+    found = _DIGEST_OF_TAG.first(ctx.tx, {"repository": repository.id, "reference": tag})
+    return None if found is None else Digest(found.digest)
 
 
 def exists(ctx: Context, repository: Repository, digest: str) -> bool:
     """Tell whether the repository has the image, archived or not."""
-    return ctx.tx.execute(_EXISTS, {"repository": repository.id, "reference": digest}).first() is not None
+    return _EXISTS.first(ctx.tx, {"repository": repository.id, "reference": digest}) is not None
 
 
 def beginning(ctx: Context, repository: Repository, prefix: str) -> list[Digest]:
@@ -201,25 +232,24 @@ def _require_images(ctx: Context, repository: Repository, manifest: Manifest) ->
 
 
 def _insert(ctx: Context, repository: Repository, manifest: Manifest, digest: Digest) -> None:
-    ctx.tx.execute(
-        sa.insert(manifests).values(
-            repository_id=repository.id,
-            digest=digest,
-            media_type=manifest.media_type,
-            artifact_type=manifest.artifact_type,
-            subject=manifest.subject.digest if manifest.subject else None,
-            image_size=_image_size(ctx, repository, manifest),
-            size=len(manifest.body),
-            annotations=dict(manifest.annotations) or None,
-            pushed_at=ctx.now,
-            tagged=False,
-            body=manifest.body,
-        )
-    )
+    row = {
+        "repository_id": repository.id,
+        "digest": digest,
+        "media_type": manifest.media_type,
+        "artifact_type": manifest.artifact_type,
+        "subject": manifest.subject.digest if manifest.subject else None,
+        "image_size": _image_size(ctx, repository, manifest),
+        "size": len(manifest.body),
+        "annotations": dict(manifest.annotations) or None,
+        "pushed_at": ctx.now,
+        "tagged": False,
+        "body": manifest.body,
+    }
+    _INSERT.run(ctx.tx, row)
     usage.add(ctx, repository, images=1, size=len(manifest.body))
-    rows = [{"repository_id": repository.id, "parent": digest, **edge} for edge in _edges(manifest)]
-    if rows:
-        ctx.tx.execute(sa.insert(edges), rows)
+    _INSERT_EDGE.run_all(
+        ctx.tx, [{"repository_id": repository.id, "parent": digest, **edge} for edge in _edges(manifest)]
+    )
     described = [*([manifest.config] if manifest.config else []), *manifest.layers]
     layers.learn_media_types(ctx, repository, {d.digest: d.media_type for d in described}.items())
 
@@ -245,9 +275,8 @@ def _image_size(ctx: Context, repository: Repository, manifest: Manifest) -> int
 
 
 def _point(ctx: Context, repository: Repository, tag: Tag, digest: Digest, before: Digest | None) -> None:
-    count = sa.select(sa.func.count()).where(tags.c.repository_id == repository.id, tags.c.digest == digest)
-    limit = ctx.settings.tags_per_image
-    if limit and ctx.tx.execute(count).scalar_one() >= limit:
+    limit, this = ctx.settings.tags_per_image, {"repository": repository.id, "reference": digest}
+    if limit and (counted := _COUNT_TAGS.first(ctx.tx, this)) and counted[0] >= limit:
         raise LimitExceeded(reason=f"The maximum number of tags per image has been exceeded: {limit}")
     values = {"repository_id": repository.id, "name": tag, "digest": digest, "tagged_at": ctx.now}
     insert_or_update(ctx.tx, tags, values, key=["repository_id", "name"])
@@ -259,11 +288,7 @@ def _point(ctx: Context, repository: Repository, tag: Tag, digest: Digest, befor
 def _note_tagged(ctx: Context, repository: Repository, digest: str, *, tagged: bool) -> None:
     # Kept on the row (under the repository's lock) so that untagged images are
     # listed from an index, however many tagged ones there are.
-    ctx.tx.execute(
-        sa.update(manifests)
-        .where(manifests.c.repository_id == repository.id, manifests.c.digest == digest)
-        .values(tagged=tagged)
-    )
+    _NOTE_TAGGED.run(ctx.tx, {"repository": repository.id, "reference": digest, "has_tags": tagged})
 
 
 # --- delete ------------------------------------------------------------------------

@@ -160,33 +160,40 @@ def holders(ctx: Context, digest: str, *, limit: int) -> list[str]:
     return list(ctx.tx.execute(names.limit(limit)).scalars())
 
 
+_PRESENT: Final = (
+    sa.select(repository_blobs.c.digest)
+    .join_from(repository_blobs, blobs, repository_blobs.c.digest == blobs.c.digest)
+    .where(
+        repository_blobs.c.repository_id == sa.bindparam("repository"),
+        repository_blobs.c.digest.in_(sa.bindparam("wanted", expanding=True)),
+        blobs.c.damaged_at.is_(None),
+    )
+)
+
+
 def missing(ctx: Context, repository: Repository, wanted: Sequence[Digest]) -> list[Digest]:
     """Return those of the digests that the repository does not have, or only damaged, in the order given."""
     present: set[str] = set()
     for batch in batches(wanted):
-        found = (
-            sa.select(repository_blobs.c.digest)
-            .join_from(repository_blobs, blobs, repository_blobs.c.digest == blobs.c.digest)
-            .where(
-                repository_blobs.c.repository_id == repository.id,
-                repository_blobs.c.digest.in_(batch),
-                blobs.c.damaged_at.is_(None),
-            )
-        )
-        present.update(ctx.tx.execute(found).scalars())
+        present.update(ctx.tx.execute(_PRESENT, {"repository": repository.id, "wanted": batch}).scalars())
     return [digest for digest in wanted if digest not in present]
+
+
+_LEARN: Final = Prepared(
+    sa.update(repository_blobs)
+    .where(
+        repository_blobs.c.repository_id == sa.bindparam("repository"),
+        repository_blobs.c.digest == sa.bindparam("wanted"),
+        repository_blobs.c.media_type.is_(None),
+    )
+    .values(media_type=sa.bindparam("type"))
+)
 
 
 def learn_media_types(ctx: Context, repository: Repository, types: Iterable[tuple[str, str]]) -> None:
     """Record the media types of layers (digest, type) where none is known yet."""
-    unknown = sa.and_(
-        repository_blobs.c.repository_id == repository.id,
-        repository_blobs.c.digest == sa.bindparam("wanted"),
-        repository_blobs.c.media_type.is_(None),
-    )
-    rows = [{"wanted": digest, "type": media_type} for digest, media_type in types]
-    if rows:
-        ctx.tx.execute(sa.update(repository_blobs).where(unknown).values(media_type=sa.bindparam("type")), rows)
+    rows = [{"repository": repository.id, "wanted": digest, "type": media_type} for digest, media_type in types]
+    _LEARN.run_all(ctx.tx, rows)
 
 
 def batches(values: Sequence[Digest]) -> Iterable[Sequence[Digest]]:

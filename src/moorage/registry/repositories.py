@@ -149,8 +149,8 @@ def need(
 
 _ITSELF = sa.select(*_COLUMNS).where(repositories.c.id == sa.bindparam("repository"))
 # FOR NO KEY UPDATE: rows that refer to the repository can be inserted meanwhile. They are not what is locked here.
-_LOCK = _ITSELF.with_for_update(key_share=True)
-_LOCK_KEY = _ITSELF.with_for_update()
+_LOCK: Final = Prepared(_ITSELF.with_for_update(key_share=True))
+_LOCK_KEY: Final = Prepared(_ITSELF.with_for_update())
 
 
 def lock(ctx: Context, repository: Repository, *, deleting: bool = False) -> Repository:
@@ -160,7 +160,7 @@ def lock(ctx: Context, repository: Repository, *, deleting: bool = False) -> Rep
     Returns it as it is now: between `enter` and here somebody may have changed
     its settings. Raises `RepositoryNotFound` if it is gone.
     """
-    row = ctx.tx.execute(_LOCK_KEY if deleting else _LOCK, {"repository": repository.id}).first()
+    row = (_LOCK_KEY if deleting else _LOCK).first(ctx.tx, {"repository": repository.id})
     if row is None:
         raise RepositoryNotFound(name=repository.name, registry_id=repository.registry_id)
     return _of_row(ctx, row)

@@ -27,8 +27,13 @@ class Database(Protocol):
     def read(self) -> AbstractContextManager[sa.Connection]:
         """Open a transaction that only reads."""
 
-    def write(self) -> AbstractContextManager[sa.Connection]:
-        """Open a transaction that is durable once the block has ended without an exception."""
+    def write(self, *, lasting: bool = True) -> AbstractContextManager[sa.Connection]:
+        """
+        Open a transaction that is durable once the block has ended without an exception.
+
+        One that is not ``lasting`` may be lost with the power of the machine, until the next one that is. For what no
+        answer promises: that an upload has begun, and how far it has come.
+        """
 
     def version(self) -> int | None:
         """Return a number that is another one after each commit of anybody, None where that would be dear."""

@@ -11,6 +11,7 @@ only one in.
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import hashlib
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from moorage.domain.names import Digest, parse_upload_id
 from moorage.registry import collection, damage, layers, repositories, reserve, usage
 from moorage.registry.again import again
 from moorage.registry.hashing import HashState
+from moorage.registry.prepared import Prepared
 from moorage.registry.storage import Busy, Missing, upload_of
 from moorage.registry.tables import blobs, repository_blobs, uploads
 from moorage.registry.upsert import insert_if_absent
@@ -75,38 +77,38 @@ class Finished:
     """The repository had the layer before."""
 
 
+_BEGIN: Final = Prepared(sa.insert(uploads), [column.name for column in uploads.columns])
+
+
 def begin(ctx: Context, repository: Repository) -> Upload:
     """Open an upload to the repository; raise `LimitExceeded` if it has no room for one."""
     usage.require_room(ctx, repository)
     upload_id = ctx.registry.new_id()
     upload = Upload(upload_id, 0, 0, 0, False, ctx.registry.blobs.new_location(upload_id))
-    ctx.tx.execute(
-        sa.insert(uploads).values(
-            id=upload.id,
-            repository_id=repository.id,
-            offset=0,
-            parts=0,
-            small_parts=0,
-            last_part_small=False,
-            location=upload.location,
-            touched_at=ctx.now,
-        )
-    )
+    _BEGIN.run(ctx.tx, {"repository_id": repository.id, **dataclasses.asdict(upload), "touched_at": ctx.now})
     return upload
 
 
-_FIND = sa.select(uploads).where(
-    uploads.c.id == sa.bindparam("upload"),
-    uploads.c.repository_id == sa.bindparam("repository"),
-    uploads.c.touched_at > sa.bindparam("oldest", type_=uploads.c.touched_at.type),
+_FIND: Final = Prepared(
+    sa.select(uploads).where(
+        uploads.c.id == sa.bindparam("upload"),
+        uploads.c.repository_id == sa.bindparam("repository"),
+        uploads.c.touched_at > sa.bindparam("oldest", type_=uploads.c.touched_at.type),
+    )
 )
+_WHERE_IT_WAS = sa.and_(uploads.c.id == sa.bindparam("upload"), uploads.c.offset == sa.bindparam("was_at"))
+_COUNT: Final = Prepared(
+    sa.update(uploads).where(_WHERE_IT_WAS),
+    ["offset", "parts", "small_parts", "last_part_small", "location", "touched_at"],
+)
+_TAKE: Final = Prepared(sa.delete(uploads).where(_WHERE_IT_WAS))
 
 
 def find(ctx: Context, repository: Repository, upload_id: str) -> Upload:
     """Return the upload; raise `UploadNotFound` if the repository has none of that id (any more)."""
     parse_upload_id(upload_id, name=repository.name, registry_id=repository.registry_id)
     oldest = ctx.now - timedelta(hours=ctx.settings.upload_expiry_hours)
-    row = ctx.tx.execute(_FIND, {"upload": upload_id, "repository": repository.id, "oldest": oldest}).first()
+    row = _FIND.first(ctx.tx, {"upload": upload_id, "repository": repository.id, "oldest": oldest})
     if row is None:
         raise UploadNotFound(upload_id=upload_id, name=repository.name, registry_id=repository.registry_id)
     return Upload(row.id, row.offset, row.parts, row.small_parts, row.last_part_small, row.location)
@@ -196,20 +198,10 @@ class Appender:
 
     def _count(self, after: Upload) -> None:
         self._is_void = False  # by an attempt that was undone
-        with self._ctx.write() as ctx, self._or_void():
-            changed = ctx.tx.execute(
-                sa.update(uploads)
-                .where(uploads.c.id == self.upload.id, uploads.c.offset == self.upload.offset)
-                .values(
-                    offset=after.offset,
-                    parts=after.parts,
-                    small_parts=after.small_parts,
-                    last_part_small=after.last_part_small,
-                    location=after.location,
-                    touched_at=ctx.now,
-                )
-            )
-            if changed.rowcount != 1:
+        # The bytes are not synced either.
+        with self._ctx.write(lasting=False) as ctx, self._or_void():
+            values = {"was_at": self.upload.offset, **dataclasses.asdict(after), "touched_at": ctx.now}
+            if _COUNT.run(ctx.tx, {**values, "upload": values.pop("id")}) != 1:
                 raise self._overtaken(ctx)
 
     def finish(self, wanted: Sequence[str]) -> Finished:
@@ -285,10 +277,7 @@ class Appender:
         )
 
     def _take_upload(self, ctx: Context) -> None:
-        taken = ctx.tx.execute(
-            sa.delete(uploads).where(uploads.c.id == self.upload.id, uploads.c.offset == self.upload.offset)
-        )
-        if taken.rowcount != 1:
+        if _TAKE.run(ctx.tx, {"upload": self.upload.id, "was_at": self.upload.offset}) != 1:
             raise self._overtaken(ctx)
 
     def _matching_digest(self, wanted: Sequence[str], location: str) -> Digest:

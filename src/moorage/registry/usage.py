@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from moorage.domain.errors import LimitExceeded
+from moorage.registry.prepared import Prepared
 from moorage.registry.tables import (
     account_quotas,
     accounts,
@@ -54,12 +55,12 @@ class Limits(NamedTuple):
 
 _NO_LIMITS: Final = Limits(None, None)
 
-_CHANGE: Final = (
+_CHANGE: Final = Prepared(
     sa.update(usage)
     .where(usage.c.repository_id == sa.bindparam("repository"))
     .values(images=usage.c.images + sa.bindparam("more_images"), bytes=usage.c.bytes + sa.bindparam("more_bytes"))
 )
-_STANDING: Final = (
+_STANDING: Final = Prepared(
     sa.select(
         usage.c.images,
         usage.c.bytes,
@@ -111,7 +112,7 @@ def add(ctx: Context, repository: Repository, *, images: int = 0, size: int) -> 
     Called after the rows that are counted were inserted.
     """
     _change(ctx.tx, repository.id, images, size)
-    row = ctx.tx.execute(_STANDING, {"repository": repository.id}).one()
+    row: Any = _STANDING.first(ctx.tx, {"repository": repository.id})
     _require(Use(row.images, row.bytes), _limits_here(ctx, row), f"per repository ({repository.name})")
     whole = limits_of_account(ctx, row.account_images, row.account_bytes)
     if whole != _NO_LIMITS:
@@ -121,7 +122,7 @@ def add(ctx: Context, repository: Repository, *, images: int = 0, size: int) -> 
 
 def require_room(ctx: Context, repository: Repository) -> None:
     """Raise `LimitExceeded` where not one byte more would be taken, before many are sent; takes no lock."""
-    row = ctx.tx.execute(_STANDING, {"repository": repository.id}).first()
+    row = _STANDING.first(ctx.tx, {"repository": repository.id})
     if row is None:
         return
     one_more = Use(row.images, row.bytes + 1)
@@ -157,8 +158,7 @@ def archived(ctx: Context, repository: Repository, images: int) -> None:
 
 
 def _change(tx: sa.Connection, repository_id: str, images: int, size: int) -> None:
-    changed = tx.execute(_CHANGE, {"repository": repository_id, "more_images": images, "more_bytes": size})
-    if changed.rowcount == 0:
+    if _CHANGE.run(tx, {"repository": repository_id, "more_images": images, "more_bytes": size}) == 0:
         # Made by a node of a version that did not count.
         recount(tx, repository_id)
 
@@ -207,7 +207,7 @@ def truth(tx: sa.Connection, repository_id: str) -> Use:
 
 def counted(tx: sa.Connection, repository_id: str) -> Use | None:
     """Return what was counted for a repository, None if nothing was."""
-    row = tx.execute(_STANDING, {"repository": repository_id}).first()
+    row = tx.execute(_STANDING.statement, {"repository": repository_id}).first()
     return None if row is None else Use(row.images, row.bytes)
 
 
@@ -256,7 +256,7 @@ def quotas_of_account(tx: sa.Connection, account_id: str) -> dict[str, int | Non
 
 def quotas_of_repository(tx: sa.Connection, repository_id: str) -> dict[str, int | None]:
     """Return a repository's own quotas; None where it has the setting's."""
-    row = tx.execute(_STANDING, {"repository": repository_id}).mappings().first()
+    row = tx.execute(_STANDING.statement, {"repository": repository_id}).mappings().first()
     return {name: row[name] if row else None for name in ("max_images", "max_bytes")}
 
 

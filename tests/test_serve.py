@@ -10,7 +10,9 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,9 +58,14 @@ def is_running(pid: int) -> bool:
     """Tell whether a process is there and not only waiting to be noticed."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     return state != "Z"
+
+
+def is_dead(pid: int) -> bool:
+    """Tell whether a process has ended."""
+    return not is_running(pid)
 
 
 @pytest.fixture
@@ -315,6 +322,52 @@ def test_a_killed_worker_is_replaced(own: Server) -> None:
     assert [repository["repositoryName"] for repository in answered] == ["ab"]
     assert not children(own) & before
     assert own.stop() == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+def test_workers_killed_again_and_again_are_replaced(own: Server) -> None:
+    """A server whose workers are all killed, the next ones too as soon as they are there, goes on to answer."""
+    own.client().create_repository(repositoryName="ab")
+    for _ in range(6):
+        until(lambda: len(children(own)) == 2)
+        for victim in children(own):
+            os.kill(victim, signal.SIGKILL)
+    until(lambda: is_listening(own))
+
+    answered = client_of(own.port, own.key).describe_repositories()["repositories"]
+    assert [repository["repositoryName"] for repository in answered] == ["ab"]
+    assert own.stop() == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+def test_one_worker_killed_again_and_again_costs_nobody_an_answer(own: Server) -> None:
+    """While one worker is killed whenever it has come back, the other answers every request."""
+    survivor = min(children(own))
+    for _ in range(12):
+        until(lambda: len(children(own)) == 2)
+        (victim,) = children(own) - {survivor}
+        os.kill(victim, signal.SIGKILL)
+        until(partial(is_dead, victim))
+        # Not on a connection that the dead one had.
+        own.http.clear()
+        assert own.anonymous("GET", "/healthz").status == 200
+    assert survivor in children(own)
+    assert own.stop() == 0
+
+
+def test_a_server_whose_workers_never_come_up_ends(tmp_path: Path) -> None:
+    """Workers that die at their start are not tried for ever: the server ends with status 1 and says why."""
+    code = (
+        "import os, pathlib, sys; from moorage.config import Settings; from moorage.workers import Workers;"
+        "settings = Settings(data=pathlib.Path(sys.argv[1]), port=int(sys.argv[2]), workers=2);"
+        "Workers(settings, None).serve(target_loader=lambda: os._exit(3), wrap_loader=False)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path), str(servers.free_port())]
+    done = subprocess.run(
+        command, env=servers.clean_environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "no_worker_comes_up" in done.stdout + done.stderr
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")

@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "jobs": ["registry", "domain", "logs"],
     "doctor": [],
     "draining": [],
+    "lives": [],
     "drivers": ["registry", "domain", "config", "logs"],
     "metrics": ["registry", "domain", "logs"],
     "readiness": ["draining", "registry", "logs"],
@@ -40,7 +41,7 @@ MAY_IMPORT = {
     "proxies": ["config"],
     "authority": ["installation", "keyfile", "config"],
     "tls": ["authority", "config", "logs"],
-    "workers": ["tls", "config", "draining", "logs"],
+    "workers": ["tls", "config", "draining", "lives", "logs"],
     "app": [
         "draining",
         "metrics",

@@ -5,7 +5,8 @@ Granian's own answer to SIGHUP replaces one worker after another, kills after a
 minute what is still running, reads the certificate through the symbolic links as
 they were at the start, without a look at whether it will serve, and on Linux gives
 each worker a listening socket of its own, which takes the connections waiting in it
-along when it goes (docs/adr/0005).
+along when it goes (docs/adr/0005). Its own answer to a worker that dies twice within
+some seconds is to end the server.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from granian.server import MPServer
 
 from moorage import draining, logs
 from moorage.config import SettingsError
+from moorage.lives import Lives
 
 if TYPE_CHECKING:
     import asyncio
@@ -64,13 +66,12 @@ class Workers(MPServer):
             http2_settings=HTTP2Settings(max_headers_size=_HEADERS),
             backlog=_BACKLOG,
             websockets=False,
-            respawn_failed_workers=True,
-            respawn_interval=0.1,
             workers_kill_timeout=_STOP,
             log_level=LogLevels.warning,
         )
         self._certificate = certificate
         self._leaving: list[Any] = []
+        self._lives = Lives()
         self._held: int | None = None
         if certificate is not None:
             self._hold(certificate, certificate.check())
@@ -102,25 +103,56 @@ class Workers(MPServer):
         self._sso = socket.socket(fileno=self._sfd)
         self._sso.set_inheritable(True)
 
+    def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> Any:  # type: ignore[override]  # (Granian's too)
+        """Make a worker that will tell when it is up."""
+        life = self._lives.begin(idx, time.monotonic())
+        return super()._spawn_worker(idx, target, life.telling(callback_loader))
+
+    def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
+        """Reload and replace the dead until told to end, or until there is no hope that a worker will come up."""
+        while not self.interrupt_signal and not self._lives.are_hopeless:
+            self.main_loop_interrupt.wait(self._lives.wait(time.monotonic()))
+            # First, so that what comes while the rest is done is seen in the next round.
+            self.main_loop_interrupt.clear()
+            if self.reload_signal:
+                self._reload(spawn_target, target_loader)
+            self._bury()
+            self._replace(spawn_target, target_loader)
+        if not self.interrupt_signal:
+            logs.warning("no_worker_comes_up", effect="the server ends")
+            # Makes the status 1.
+            self.interrupt_children.append(0)
+
+    def _bury(self) -> None:
+        """Note the workers that have died by themselves."""
+        while self.interrupt_children:
+            number = self.interrupt_children.pop(0)
+            # One that a reload has replaced meanwhile is nobody's loss.
+            if not self.wrks[number].is_alive():
+                again_in = self._lives.end(number, time.monotonic())
+                logs.warning("worker_died", status=self.wrks[number].inner.exitcode, again_in=again_in)
+
+    def _replace(self, spawn_target: Any, target_loader: Any) -> None:
+        """Begin the workers that are due."""
+        for number in self._lives.due(time.monotonic()):
+            worker = self.wrks[number] = self._spawn_worker(number, spawn_target, target_loader)
+            worker.start()
+
     def _reload(self, spawn_target: Any, target_loader: Any) -> None:
         """Replace all workers at once; those before end with their last request. A bad certificate changes nothing."""
         self.reload_signal = False
-        self.main_loop_interrupt.clear()
         try:
             checked = self._certificate.check() if self._certificate is not None else None
         except SettingsError as problem:
             logs.warning("reload_refused", reason=str(problem))
-        else:
-            if self._certificate is not None and checked is not None:
-                self._hold(self._certificate, checked)
-            old, self.wrks = self.wrks, []
-            self._spawn_workers(spawn_target, target_loader)  # type: ignore[no-untyped-call]
-            self._leaving = [worker for worker in self._leaving if worker.is_alive()] + old
-            _ask(old)
-            logs.info("reloaded", certificate_ends=checked.ends.isoformat() if checked else None)
-        if self.interrupt_signal or self.interrupt_children or self.reload_signal:
-            # It came while the event was being cleared.
-            self.main_loop_interrupt.set()
+            return
+        if self._certificate is not None and checked is not None:
+            self._hold(self._certificate, checked)
+        old, self.wrks = self.wrks, []
+        self._spawn_workers(spawn_target, target_loader)  # type: ignore[no-untyped-call]
+        self._leaving = [worker for worker in self._leaving if worker.is_alive()] + old
+        _ask(old)
+        logs.info("reloaded", certificate_ends=checked.ends.isoformat() if checked else None)
 
     def _stop_workers(self) -> None:
         """Stop all workers, those that are leaving too."""

@@ -39,9 +39,10 @@ format: ## Put style right where a tool can
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-bench: ## Run the benchmarks
+bench: ## Measure Moorage beside other registries
 	@scripts/bootstrap dev
-	@if [ -d benchmarks ]; then exec $(BIN)/python -m benchmarks $(ARGS); else echo "there are no benchmarks yet"; fi
+	@scripts/go-tools requirements/peers.list
+	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 lock: ## Write requirements/ anew from pyproject.toml (ARGS=--upgrade moves to the latest)
 	@scripts/bootstrap dev

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.__main__ import manifests_a_second
+from benchmarks.databases import manifests_a_second
 from tests import content, servers, stacks
 
 if TYPE_CHECKING:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 
 _NO_ENTRY: Final = nullcontext()
+# What an answer is made of is a tree, and nobody reads it but programs.
+_WRITTEN: Final = json.JSONEncoder(check_circular=False, separators=(",", ":"))
 CONTENT_TYPE: Final = "application/x-amz-json-1.1"
 _MAX_BODY: Final = 28 * 1024 * 1024
 """Bytes: the longest layer part in base64, and its JSON around it."""
@@ -132,4 +134,4 @@ def _failed(failure: Failure, request_id: str) -> Response:
 
 def _json(body: Mapping[str, Any], status: int, request_id: str, error: str | None = None) -> Response:
     headers = {"x-amzn-RequestId": request_id} | ({"x-amzn-ErrorType": error} if error else {})
-    return Response(json.dumps(body).encode(), status, headers=headers, media_type=CONTENT_TYPE)
+    return Response(_WRITTEN.encode(body).encode(), status, headers=headers, media_type=CONTENT_TYPE)

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 Encoder: TypeAlias = Callable[[Any], Any]
 
 
+class _NoValue:
+    """The type of nothing that is encoded."""
+
+
+_Plan: TypeAlias = tuple[tuple[str, ...], tuple[tuple[str, Encoder], ...]]
+"""The members of a structure to leave out, and those whose values are written otherwise."""
+_PLAIN: Final = {"string": str, "integer": int, "long": int, "boolean": bool}
+
+
 class Encoders:
     """The encoders of a model's shapes, each compiled once."""
 
@@ -33,27 +42,50 @@ class Encoders:
             self._made[name] = _MAKERS[shape["type"]](self, name, shape)
         return self._made[name]
 
+    def plain(self, name: str) -> type:
+        """Return the type whose values the shape of that name takes as they are: they need no encoder."""
+        return _PLAIN.get(self._shapes[name]["type"], _NoValue)
+
 
 def _structure(encoders: Encoders, name: str, shape: Shape) -> Encoder:
-    members = {member: encoders.of(ref["shape"]) for member, ref in shape.get("members", {}).items()}
+    shapes = {member: ref["shape"] for member, ref in shape.get("members", {}).items()}
+    members = {member: (encoders.plain(of), encoders.of(of)) for member, of in shapes.items()}
+    plans: dict[tuple[Any, ...], _Plan] = {}
 
-    def encode(value: object) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
-            raise TypeError(f"{name} takes a mapping, not {type(value).__name__}")
+    def plan(value: Mapping[str, object]) -> _Plan:
         if unknown := value.keys() - members.keys():
             raise TypeError(f"{name} has no member {', '.join(sorted(map(str, unknown)))}")
-        return {member: members[member](given) for member, given in value.items() if given is not None}
+        absent = tuple(member for member, given in value.items() if given is None)
+        odd = ((member, *members[member], type(given)) for member, given in value.items() if given is not None)
+        return absent, tuple((member, encode_member) for member, plain, encode_member, kind in odd if kind is not plain)
+
+    def encode(value: object) -> dict[str, Any]:
+        if type(value) is not dict and not isinstance(value, Mapping):
+            raise TypeError(f"{name} takes a mapping, not {type(value).__name__}")
+        # The same members with values of the same types come again and again: what to do with them is known by then.
+        form = (*value, *map(type, value.values()))
+        known = plans.get(form)
+        if known is None:
+            known = plans[form] = plan(value)
+        absent, odd = known
+        encoded = dict(value)
+        for member in absent:
+            del encoded[member]
+        for member, encode_member in odd:
+            encoded[member] = encode_member(encoded[member])
+        return encoded
 
     return encode
 
 
 def _list(encoders: Encoders, name: str, shape: Shape) -> Encoder:
-    encode_item = encoders.of(shape["member"]["shape"])
+    of = shape["member"]["shape"]
+    plain, encode_item = encoders.plain(of), encoders.of(of)
 
     def encode(value: object) -> list[Any]:
-        if not isinstance(value, list | tuple):
+        if type(value) is not list and not isinstance(value, list | tuple):
             raise TypeError(f"{name} takes a list, not {type(value).__name__}")
-        return [encode_item(item) for item in value]
+        return [item if type(item) is plain else encode_item(item) for item in value]
 
     return encode
 

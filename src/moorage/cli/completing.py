@@ -12,7 +12,7 @@ import typer
 from moorage.cli.managing import Given, given
 from moorage.cli.opened import reading
 from moorage.domain.managed import MANAGED
-from moorage.registry import access, accounts, keys, repositories
+from moorage.registry import access, accounts, catalog, keys
 from moorage.registry.access.model import KINDS
 
 if TYPE_CHECKING:
@@ -57,6 +57,6 @@ def _names(ctx: Context, kind: str) -> list[str]:
     if kind == "key":
         return [row["accessKeyId"] for row in keys.show(ctx)]
     if kind == "repository":
-        return [one.name for one in repositories.page_after(ctx, limit=_MOST, after="").items]
+        return catalog.names(ctx, limit=_MOST, after="")
     found = [name for of, name in access.state(ctx) if of == kind]
     return [*found, *MANAGED] if kind == KINDS["policies"] else found

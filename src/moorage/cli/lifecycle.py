@@ -19,7 +19,7 @@ from moorage.cli.references import Yes
 from moorage.domain import lifecycle as rules
 from moorage.domain.errors import LifecyclePolicyNotFound
 from moorage.domain.names import RepositoryName
-from moorage.registry import foresight, lifecycle, removal, repositories
+from moorage.registry import catalog, foresight, lifecycle, removal
 from moorage.registry.entrance import enter
 
 if TYPE_CHECKING:
@@ -146,14 +146,14 @@ def _preview_all(ctx: Context, text: str | None, moment: datetime) -> None:
 
 def _with_policy(ctx: Context, text: str | None) -> Iterator[tuple[Repository, str]]:
     """Yield repositories with the policy to apply: the given one, else their own; those without one are left out."""
-    page = repositories.page_after(ctx, limit=_PAGE, after="").items
+    page = catalog.following(ctx, limit=_PAGE, after="")
     while page:
         for one in page:
             try:
                 yield one, text or lifecycle.get(ctx, one).text
             except LifecyclePolicyNotFound:
                 continue
-        page = repositories.page_after(ctx, limit=_PAGE, after=page[-1].name).items
+        page = catalog.following(ctx, limit=_PAGE, after=page[-1].name)
 
 
 @app.command()

@@ -10,7 +10,7 @@ import typer
 from moorage.cli.completing import completer
 from moorage.cli.options import fail
 from moorage.domain.names import Digest, RepositoryName, Tag
-from moorage.registry import images, listing, repositories
+from moorage.registry import catalog, images, listing, repositories
 
 if TYPE_CHECKING:
     from moorage.registry.core import Context
@@ -70,7 +70,7 @@ def digest_of(ctx: Context, repository: Repository, named: Named) -> Digest:
 def _offered(ctx: Context, incomplete: str) -> list[str]:
     name, colon, tag = incomplete.partition(":")
     if not colon:
-        return [one.name for one in repositories.page_after(ctx, limit=_MOST, after="").items]
+        return catalog.names(ctx, limit=_MOST, after="")
     found = repositories.find(ctx, RepositoryName.parse(name))
     names = [] if found is None else listing.tag_names(ctx, found, limit=_MOST, after=tag[:-1])
     return [f"{name}:{one}" for one in names]

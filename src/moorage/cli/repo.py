@@ -15,7 +15,7 @@ from moorage.cli.references import Yes
 from moorage.domain import policies
 from moorage.domain.errors import Failure
 from moorage.domain.names import RepositoryName
-from moorage.registry import lifecycle, repositories, usage
+from moorage.registry import catalog, lifecycle, repositories, usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,10 +43,10 @@ def list_(prefix: Annotated[str, typer.Argument(help="Only names that begin so."
 
 
 def _all(ctx: Context) -> Iterator[Repository]:
-    found = repositories.page_after(ctx, limit=_PAGE, after="").items
+    found = catalog.following(ctx, limit=_PAGE, after="")
     while found:
         yield from found
-        found = repositories.page_after(ctx, limit=_PAGE, after=found[-1].name).items
+        found = catalog.following(ctx, limit=_PAGE, after=found[-1].name)
 
 
 def _row(ctx: Context, repository: Repository) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import re
 import uuid
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Self
 
 from moorage.domain.errors import InvalidParameter, UploadNotFound
@@ -142,16 +143,19 @@ def is_region(text: str) -> bool:
     return len(text) <= MAX_REGION and _REGION_RE.fullmatch(text) is not None
 
 
+_PARTITIONS: Final = {
+    "us-gov-": "aws-us-gov",
+    "cn-": "aws-cn",
+    "us-iso-": "aws-iso",
+    "us-isob-": "aws-iso-b",
+    "eusc-": "aws-eusc",
+}
+
+
+@lru_cache(maxsize=256)
 def partition_of(region: str) -> str:
     """Return the AWS partition that a region's ARNs carry."""
-    prefixes = {
-        "us-gov-": "aws-us-gov",
-        "cn-": "aws-cn",
-        "us-iso-": "aws-iso",
-        "us-isob-": "aws-iso-b",
-        "eusc-": "aws-eusc",
-    }
-    return next((partition for prefix, partition in prefixes.items() if region.startswith(prefix)), "aws")
+    return next((partition for prefix, partition in _PARTITIONS.items() if region.startswith(prefix)), "aws")
 
 
 def repository_arn(region: str, registry_id: str, name: str) -> str:

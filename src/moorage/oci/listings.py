@@ -10,7 +10,8 @@ from starlette.responses import JSONResponse, Response
 from moorage.domain.errors import InvalidParameter
 from moorage.domain.manifests import OCI_INDEX
 from moorage.domain.names import Digest
-from moorage.registry import listing, repositories
+from moorage.registry import listing
+from moorage.registry.catalog import names
 from moorage.registry.paging import DEFAULT_PAGE, MAX_PAGE
 from moorage.registry.referrers import referrers as referrers_of
 
@@ -36,8 +37,7 @@ def tags(call: Call) -> Response:
 def catalog(call: Call) -> Response:
     """List the registry's repositories in order, after ``last``, at most ``n`` of them."""
     count = _count(call.query)
-    page = repositories.page_after(call.ctx, limit=count + 1, after=call.query.get("last", ""))
-    found = [str(item.name) for item in page.items]
+    found = names(call.ctx, limit=count + 1, after=call.query.get("last", ""))
     return _page("/v2/_catalog", {"repositories": found[:count]}, found, count)
 
 

@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING, Any
 from moorage.domain.errors import KmsFailure
 from moorage.domain.names import RepositoryName, repository_arn
 from moorage.operations.framework import Mode, on_registry, on_repository
-from moorage.registry import encryption, repositories
+from moorage.registry import catalog, encryption, repositories
 from moorage.registry.auth import USERNAME, Need, issue_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from moorage.registry.catalog import Listed
     from moorage.registry.core import Context
     from moorage.registry.repositories import Repository
 
 
 def shape(ctx: Context, repository: Repository) -> dict[str, Any]:
     """Return ECR's ``Repository`` structure."""
-    host = ctx.settings.registry_host(repository.registry_id, repository.region)
+    return _shape(repository, ctx.settings.registry_host(repository.registry_id, repository.region))
+
+
+def _shape(repository: Repository | Listed, host: str) -> dict[str, Any]:
     return {
         "repositoryArn": repository.arn,
         "registryId": repository.registry_id,
@@ -82,7 +86,7 @@ def named(repository: Repository) -> dict[str, Any]:
     return {"registryId": repository.registry_id, "repositoryName": repository.name}
 
 
-def mutability(repository: Repository) -> dict[str, Any]:
+def mutability(repository: Repository | Listed) -> dict[str, Any]:
     """Return the members that tell which tags may move; the filters only where there are any."""
     answer: dict[str, Any] = {"imageTagMutability": repository.tag_mutability}
     if repository.mutability_filters:
@@ -121,8 +125,9 @@ def describe_repositories(
     if repository_names is not None:
         names = [RepositoryName.parse(name) for name in dict.fromkeys(repository_names)]
         return {"repositories": [shape(ctx, repositories.get(ctx, name)) for name in names]}
-    page = repositories.page(ctx, limit=max_results, next_token=next_token)
-    return {"repositories": [shape(ctx, item) for item in page.items], "nextToken": page.next_token}
+    page = catalog.page(ctx, limit=max_results, next_token=next_token)
+    host = ctx.settings.registry_host(ctx.registry_id, ctx.region)
+    return {"repositories": [_shape(item, host) for item in page.items], "nextToken": page.next_token}
 
 
 def _token(_ctx: Context, _given: Mapping[str, Any]) -> Iterable[Need]:

@@ -65,7 +65,7 @@ def of(ctx: Context, repository: Repository, digest: Digest) -> Anatomy:
     bodies = dict(_bodies(ctx, repository, digest))
     if digest not in bodies:
         raise images.not_found(repository, digest)
-    details = {one.digest: one for one in listing.details_of(ctx, repository, list(bodies))}
+    details = {Digest(one.digest): one for one in listing.details_of(ctx, repository, list(bodies))}
     own = set(sharing.only_of(ctx, {repository.id: set(bodies)}))
     return _Building(ctx, repository, bodies, details, own).build(digest, None, 0)
 

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from moorage.domain.names import Digest
 from moorage.registry import archive, layers, paging
-from moorage.registry.tables import Instant, archivals, manifests, pulls, tags
+from moorage.registry.tables import archivals, at, manifests, pulls, tags
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from moorage.domain.names import Digest
     from moorage.registry.core import Context
     from moorage.registry.repositories import Repository
+
+_AFTER: Final = sa.bindparam("after", type_=sa.String)
+_COUNT: Final = sa.bindparam("count", type_=sa.Integer)
+_REPOSITORY: Final = sa.bindparam("repository", type_=sa.String)
 
 
 class ImageId(NamedTuple):
     """One entry of ListImages: an image under one of its tags, or an untagged one."""
 
-    digest: Digest
+    digest: str
     tag: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Details:
+class Details(NamedTuple):
     """What DescribeImages tells of an image."""
 
-    digest: Digest
-    tags: tuple[str, ...]
+    digest: str
+    tags: Sequence[str]
+    """In order."""
     image_size: int
     """Bytes of config and layers, as declared; of an index, those of its largest child."""
     pushed_at: datetime
@@ -44,14 +48,6 @@ class Details:
     pulled_at: datetime | None
 
 
-def tag_names(ctx: Context, repository: Repository, *, limit: int, after: str) -> list[str]:
-    """Return tags that follow ``after``, in order; not those of archived images."""
-    names = sa.select(tags.c.name).where(
-        tags.c.repository_id == repository.id, tags.c.name > after, archive.has_status(tags, archive.ACTIVE)
-    )
-    return list(ctx.tx.execute(names.order_by(tags.c.name).limit(limit)).scalars())
-
-
 class Selection(NamedTuple):
     """Which images a list is about."""
 
@@ -60,10 +56,28 @@ class Selection(NamedTuple):
     status: str | None = archive.ACTIVE
     """None: whatever their status."""
 
-    def conditions(self, table: sa.Table, repository: Repository) -> list[sa.ColumnElement[bool]]:
+    def conditions(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
         """Return the conditions on rows of ``table``, but for the tags."""
-        ours = [table.c.repository_id == repository.id]
+        ours = [table.c.repository_id == _REPOSITORY]
         return ours if self.status is None else [*ours, archive.has_status(table, self.status)]
+
+
+_ACTIVE: Final = Selection()
+
+
+def tag_names(ctx: Context, repository: Repository, *, limit: int, after: str) -> list[str]:
+    """Return tags that follow ``after``, in order; not those of archived images."""
+    given = {"repository": repository.id, "after": after, "count": limit}
+    return list(ctx.tx.execute(_tag_names(), given).scalars())
+
+
+@cache
+def _tag_names() -> sa.Select[Any]:
+    names = sa.select(tags.c.name).where(*_ACTIVE.conditions(tags), tags.c.name > _AFTER)
+    return names.order_by(tags.c.name).limit(_COUNT)
+
+
+# --- Identifiers ------------------------------------------------------------------
 
 
 def image_ids(
@@ -75,11 +89,14 @@ def image_ids(
     listing = f"images:{repository.id}:{tagged}:{selection.status}"
     phase, after = paging.position(ctx, listing, next_token) or ["untagged" if tagged is False else "tagged", ""]
     found: list[ImageId] = []
+    given: dict[str, Any] = {"repository": repository.id}
     if phase == "tagged":
-        found = _tagged_ids(ctx, selection.conditions(tags, repository), after, count + 1)
+        rows = ctx.tx.execute(_tagged_ids(selection.status), {**given, "after": after, "count": count + 1})
+        found = [ImageId(digest, name) for digest, name in rows.all()]
         after = ""
     if len(found) <= count and tagged is not True:
-        found += _untagged_ids(ctx, selection.conditions(manifests, repository), after, count + 1 - len(found))
+        given |= {"after": after, "count": count + 1 - len(found)}
+        found += [ImageId(digest, None) for digest in ctx.tx.execute(_untagged_ids(selection.status), given).scalars()]
     items = found[:count]
     if len(found) <= count:
         return paging.Page(items, None)
@@ -88,32 +105,20 @@ def image_ids(
     return paging.Page(items, paging.token(ctx, listing, key))
 
 
-def _tagged_ids(ctx: Context, conditions: Sequence[sa.ColumnElement[bool]], after: str, limit: int) -> list[ImageId]:
-    rows = sa.select(tags.c.digest, tags.c.name).where(*conditions, tags.c.name > after)
-    return [ImageId(Digest(row.digest), row.name) for row in ctx.tx.execute(rows.order_by(tags.c.name).limit(limit))]
+@cache
+def _tagged_ids(status: str | None) -> sa.Select[Any]:
+    ids = sa.select(tags.c.digest, tags.c.name).where(*Selection(None, status).conditions(tags), tags.c.name > _AFTER)
+    return ids.order_by(tags.c.name).limit(_COUNT)
 
 
-def _untagged_ids(ctx: Context, conditions: Sequence[sa.ColumnElement[bool]], after: str, limit: int) -> list[ImageId]:
-    rows = sa.select(manifests.c.digest).where(*conditions, sa.not_(manifests.c.tagged), manifests.c.digest > after)
-    return [ImageId(Digest(d), None) for d in ctx.tx.execute(rows.order_by(manifests.c.digest).limit(limit)).scalars()]
+@cache
+def _untagged_ids(status: str | None) -> sa.Select[Any]:
+    chosen = (*Selection(None, status).conditions(manifests), sa.not_(manifests.c.tagged))
+    ids = sa.select(manifests.c.digest).where(*chosen, manifests.c.digest > _AFTER)
+    return ids.order_by(manifests.c.digest).limit(_COUNT)
 
 
-def _same_image(table: sa.Table) -> sa.ColumnElement[bool]:
-    return sa.and_(table.c.repository_id == manifests.c.repository_id, table.c.digest == manifests.c.digest)
-
-
-_DETAILS = sa.select(
-    manifests.c.digest,
-    manifests.c.image_size,
-    manifests.c.pushed_at,
-    manifests.c.media_type,
-    manifests.c.artifact_type,
-    manifests.c.subject,
-    sa.func.coalesce(archivals.c.status, archive.ACTIVE).label("status"),
-    archivals.c.archived_at,
-    archivals.c.activated_at,
-    pulls.c.pulled_at,
-).select_from(manifests.outerjoin(archivals, _same_image(archivals)).outerjoin(pulls, _same_image(pulls)))
+# --- Details ----------------------------------------------------------------------
 
 
 def details(
@@ -121,57 +126,90 @@ def details(
 ) -> paging.Page[Details]:
     """Return images with what is known of them, oldest push first."""
     count = limit or paging.DEFAULT_PAGE
-    tagged = selection.tagged
-    listing = f"details:{repository.id}:{tagged}:{selection.status}"
-    statement = _DETAILS.where(*selection.conditions(manifests, repository))
-    if tagged is not None:
-        statement = statement.where(manifests.c.tagged if tagged else sa.not_(manifests.c.tagged))
-    if key := paging.position(ctx, listing, next_token):
-        pushed_at = Instant().process_result_value(int(key[0]), ctx.tx.dialect)
-        statement = statement.where(
-            sa.tuple_(manifests.c.pushed_at, manifests.c.digest)
-            > sa.tuple_(sa.literal(pushed_at, Instant), sa.literal(key[1]))
-        )
-    statement = statement.order_by(manifests.c.pushed_at, manifests.c.digest).limit(count + 1)
-    rows = ctx.tx.execute(statement).all()
-    items = _with_tags(ctx, repository, rows[:count])
+    listing = f"details:{repository.id}:{selection.tagged}:{selection.status}"
+    given: dict[str, Any] = {"repository": repository.id, "count": count + 1}
+    key = paging.position(ctx, listing, next_token)
+    if key is not None:
+        given |= {"pushed": int(key[0]), "after": key[1]}
+    rows = ctx.tx.execute(_details(selection, following=key is not None), given).all()
+    items = [_of_row(row) for row in rows[:count]]
     if len(rows) <= count:
         return paging.Page(items, None)
-    micros = Instant().process_bind_param(items[-1].pushed_at, ctx.tx.dialect)
-    return paging.Page(items, paging.token(ctx, listing, [str(micros), items[-1].digest]))
+    last = rows[count - 1]
+    return paging.Page(items, paging.token(ctx, listing, [str(last.pushed_at), last.digest]))
 
 
 def details_of(ctx: Context, repository: Repository, digests: Sequence[Digest]) -> list[Details]:
     """Return what is known of the images with these digests, each once."""
     found: list[Details] = []
     for batch in layers.batches(list(dict.fromkeys(digests))):
-        statement = _DETAILS.where(manifests.c.repository_id == repository.id, manifests.c.digest.in_(batch))
-        rows = ctx.tx.execute(statement.order_by(manifests.c.pushed_at, manifests.c.digest)).all()
-        found += _with_tags(ctx, repository, rows)
+        rows = ctx.tx.execute(_DETAILS_OF, {"repository": repository.id, "digests": batch})
+        found += [_of_row(row) for row in rows.all()]
     return found
 
 
-def _with_tags(ctx: Context, repository: Repository, rows: Sequence[Any]) -> list[Details]:
-    names: dict[str, list[str]] = {row.digest: [] for row in rows}
-    for batch in layers.batches([Digest(digest) for digest in names]):
-        tagged = sa.select(tags.c.digest, tags.c.name).where(
-            tags.c.repository_id == repository.id, tags.c.digest.in_(batch)
-        )
-        for row in ctx.tx.execute(tagged.order_by(tags.c.digest, tags.c.name)):
-            names[row.digest].append(row.name)
-    return [
-        Details(
-            digest=Digest(row.digest),
-            tags=tuple(names[row.digest]),
-            image_size=row.image_size,
-            pushed_at=row.pushed_at,
-            media_type=row.media_type,
-            artifact_type=row.artifact_type,
-            subject=row.subject,
-            status=row.status,
-            archived_at=row.archived_at,
-            activated_at=row.activated_at,
-            pulled_at=row.pulled_at,
-        )
-        for row in rows
-    ]
+def _of_row(row: Any) -> Details:
+    digest, named, size, pushed, media_type, artifact_type, subject, status, archived, activated, pulled = row
+    return Details(
+        digest,
+        () if named is None else sorted(named.split(_BETWEEN)),
+        size,
+        at(pushed),
+        media_type,
+        artifact_type,
+        subject,
+        status or archive.ACTIVE,
+        None if archived is None else at(archived),
+        None if activated is None else at(activated),
+        None if pulled is None else at(pulled),
+    )
+
+
+def _same_image(table: sa.Table) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.repository_id == manifests.c.repository_id, table.c.digest == manifests.c.digest)
+
+
+def _micros(column: sa.Column[Any]) -> sa.ColumnElement[int]:
+    # As it is stored: a page has thousands of times, most of them NULL.
+    return sa.type_coerce(column, sa.BigInteger).label(column.name)
+
+
+_BETWEEN: Final = " "
+"""What no tag has in it."""
+# Within the statement: a second one would have to name a thousand digests, or find the page anew.
+_TAGS: Final = (
+    sa.select(sa.func.aggregate_strings(tags.c.name, _BETWEEN))
+    .where(_same_image(tags))
+    .correlate(manifests)
+    .scalar_subquery()
+)
+_KNOWN: Final = sa.select(
+    manifests.c.digest,
+    _TAGS.label("tags"),
+    manifests.c.image_size,
+    _micros(manifests.c.pushed_at),
+    manifests.c.media_type,
+    manifests.c.artifact_type,
+    manifests.c.subject,
+    archivals.c.status,
+    _micros(archivals.c.archived_at),
+    _micros(archivals.c.activated_at),
+    _micros(pulls.c.pulled_at),
+).select_from(manifests.outerjoin(archivals, _same_image(archivals)).outerjoin(pulls, _same_image(pulls)))
+_BY_PUSH: Final = (manifests.c.pushed_at, manifests.c.digest)
+_FOLLOWING: Final = sa.tuple_(*_BY_PUSH) > sa.tuple_(sa.bindparam("pushed", type_=sa.BigInteger), _AFTER)
+
+
+@cache
+def _details(selection: Selection, *, following: bool) -> sa.Select[Any]:
+    statement = _KNOWN.where(*selection.conditions(manifests))
+    if selection.tagged is not None:
+        statement = statement.where(manifests.c.tagged if selection.tagged else sa.not_(manifests.c.tagged))
+    if following:
+        statement = statement.where(_FOLLOWING)
+    return statement.order_by(*_BY_PUSH).limit(_COUNT)
+
+
+_DETAILS_OF: Final = _KNOWN.where(
+    manifests.c.repository_id == _REPOSITORY, manifests.c.digest.in_(sa.bindparam("digests", expanding=True))
+).order_by(*_BY_PUSH)

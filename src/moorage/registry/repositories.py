@@ -17,11 +17,10 @@ from moorage.domain.errors import (
     RepositoryNotFound,
 )
 from moorage.domain.names import RepositoryName, repository_arn
-from moorage.registry import collection, paging, resource_tags, usage
-from moorage.registry.auth import Need, allows, authorize
+from moorage.registry import collection, resource_tags, usage
+from moorage.registry.auth import Need, authorize
 from moorage.registry.prepared import Prepared
 from moorage.registry.registries import RULES, rules_of
-from moorage.registry.registries import rules as registry_rules
 from moorage.registry.tables import manifests, registries, repositories
 
 if TYPE_CHECKING:
@@ -93,12 +92,6 @@ _FIND: Final = Prepared(
     sa.select(*_COLUMNS, *RULES)
     .select_from(_WITH_RULES)
     .where(_OF_REGISTRY, repositories.c.name == sa.bindparam("named"))
-)
-_PAGE = (
-    sa.select(*_COLUMNS)
-    .where(_OF_REGISTRY, repositories.c.name > sa.bindparam("after"))
-    .order_by(repositories.c.name)
-    .limit(sa.bindparam("count"))
 )
 
 
@@ -214,35 +207,6 @@ def check_mutability(tag_mutability: str, filters: Sequence[str]) -> None:
     if excluding and not filters:
         problem = f"{name} can't be null when imageTagMutability is set as {tag_mutability}"
         raise InvalidParameter("imageTagMutabilityExclusionFilters", problem)
-
-
-def page(ctx: Context, *, limit: int | None, next_token: str | None) -> paging.Page[Repository]:
-    """Return the next repositories of the registry, by name."""
-    after = paging.position(ctx, "repositories", next_token)
-    return page_after(ctx, limit=limit or paging.DEFAULT_PAGE, after=after[0] if after else "")
-
-
-def page_after(ctx: Context, *, limit: int, after: str) -> paging.Page[Repository]:
-    """
-    Return the repositories whose names follow ``after``, of those that the caller may describe.
-
-    The caller may list the registry; a repository that is denied them is left
-    out of it, and is not named by a token either.
-    """
-    rules, items, more = registry_rules(ctx), list[Repository](), True
-    while more and len(items) <= limit:
-        rows = ctx.tx.execute(_PAGE, {**_scope(ctx), "after": after, "count": limit + 1}).all()
-        found = [_of_row(ctx, row, rules) for row in rows]
-        items += [item for item in found if allows(ctx, _description(item))]
-        more = len(found) > limit
-        after = found[-1].name if found else after
-    shown = items[:limit]
-    followed = len(items) > limit and shown
-    return paging.Page(shown, paging.token(ctx, "repositories", [shown[-1].name]) if followed else None)
-
-
-def _description(repository: Repository) -> Need:
-    return Need("ecr:DescribeRepositories", repository.arn, repository.policy, repository.tags, rules=repository.rules)
 
 
 def delete(ctx: Context, repository: Repository, *, force: bool) -> None:

@@ -32,7 +32,12 @@ class Instant(sa.TypeDecorator[datetime]):
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy's signature)
         """Return what the program works with."""
-        return None if value is None else EPOCH + timedelta(microseconds=value)
+        return None if value is None else at(value)
+
+
+def at(micros: int) -> datetime:
+    """Return the moment that the database stores so; for lists, which read the number itself."""
+    return EPOCH + timedelta(microseconds=micros)
 
 
 metadata = sa.MetaData(
@@ -261,6 +266,7 @@ manifests = sa.Table(
     sa.Column("damaged_at", Instant, nullable=True),
     sa.Index(None, "repository_id", "pushed_at", "digest"),
     sa.Index(None, "repository_id", "tagged", "digest"),
+    sa.Index(None, "repository_id", "tagged", "pushed_at", "digest"),
     sa.Index(None, "repository_id", "subject", "digest"),
     _marked("damaged_at"),
     comment="Images: one stored manifest each, its bytes as they came.",

@@ -25,11 +25,13 @@ refused: an unknown element, operator or principal form is a `PolicyError`.
 ``document``    the document round the statements
 ``case``        one question with all policies that bear on it
 ``decision``    the order of things: deny, allow, both sides, limits
+``marks``       by what resources are told apart
 ==============  ========================================================
 """
 
 from moorage.domain.policies.decision import assume, decide
 from moorage.domain.policies.document import only_about, parse, principals
+from moorage.domain.policies.marks import marks
 from moorage.domain.policies.model import Kind, PolicyError, Principal, Request
 from moorage.domain.policies.outcome import Cause, Decision
 from moorage.domain.policies.places import Place, Placed
@@ -50,6 +52,7 @@ __all__ = [
     "Statement",
     "assume",
     "decide",
+    "marks",
     "only_about",
     "parse",
     "principals",

@@ -97,6 +97,11 @@ class Patterns:
         """Say whether one of the texts, filled in for this question, matches."""
         return self._fixed(text) or (bool(self._open) and self._open_match(text, question))
 
+    @property
+    def alone(self) -> Callable[[str], bool] | None:
+        """What says whether one of the texts matches, whatever the question; None if some have variables."""
+        return None if self._open else self._fixed
+
     def resolved(self, question: Question) -> bool:
         """Say whether every variable has a value."""
         return all(_fill(parts, question) is not None for parts in self._open)

@@ -7,6 +7,7 @@ import json
 from base64 import b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest import mock
 
@@ -18,11 +19,11 @@ from moorage.domain.names import EntityName
 from moorage.registry import identities, keys
 from moorage.registry.auth import authenticate
 from moorage.registry.tables import pulls
+from tests import content
 from tests.registry.kit import ACCOUNT, REGION, Bench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from starlette.types import Message, Receive, Scope, Send
 
@@ -36,6 +37,8 @@ class Answer(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
+    file: Path | None
+    """The file that the server would send."""
 
 
 class Door:
@@ -46,7 +49,7 @@ class Door:
         self.now = NOON
         bench.registry.clock = lambda: self.now
         # Tokens end by the keyring's clock, which is the machine's.
-        bench.registry.keyring._clock = lambda: self.now.timestamp()  # noqa: SLF001, PLW0108 (the time moves)
+        bench.registry.keyring._clock = lambda: self.now.timestamp()  # noqa: PLW0108 (the time moves)
         self._app = app.create_app(bench.settings, bench.registry)
         self.worked_out = 0
 
@@ -74,6 +77,7 @@ class Door:
             "headers": [(name.encode(), value.encode()) for name, value in headers],
             "client": (source, 4711),
             "server": ("localhost", 5100),
+            "extensions": {"http.response.pathsend": {}},
         }
         sent: list[Message] = []
 
@@ -86,7 +90,8 @@ class Door:
         with mock.patch("moorage.registry.core.authenticate", side_effect=self._authenticate):
             asyncio.run(self._run(scope, receive, send))
         told = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        return Answer(sent[0]["status"], told, b"".join(message.get("body", b"") for message in sent[1:]))
+        file = Path(sent[1]["path"]) if "path" in sent[1] else None
+        return Answer(sent[0]["status"], told, b"".join(m.get("body", b"") for m in sent[1:]), file)
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
@@ -236,6 +241,27 @@ def test_refusals_are_worked_out_each_time(door: Door, user: User) -> None:
         before = door.worked_out
         assert [door.get(user.password, **asked).status for _ in range(2)] == [status, status]
         assert door.worked_out == before + 2
+
+
+def test_a_file_is_looked_at_each_time(door: Door, user: User) -> None:
+    """A blob is sent again without being worked out, and not any more once its file is gone."""
+    layer = door.bench.image("v1").layers[0]
+    digest = content.digest_of(layer)
+    asked = {"path": f"/v2/first/blobs/{digest}"}
+    answers = [door.get(user.password, **asked) for _ in range(2)]
+    assert [(answer.status, answer.file and answer.file.read_bytes()) for answer in answers] == [(200, layer)] * 2
+    assert door.worked_out == 1
+    assert answers[0].file is not None
+    answers[0].file.unlink()
+    assert door.get(user.password, **asked).status == 404
+
+
+def test_ranges_are_worked_out(door: Door, user: User) -> None:
+    """Pieces of a blob are as many as there are numbers: none is remembered."""
+    digest = content.digest_of(door.bench.image("v1").layers[0])
+    for _ in range(2):
+        assert door.get(user.password, ("range", "bytes=1-2"), path=f"/v2/first/blobs/{digest}").status == 206
+    assert door.worked_out == 2
 
 
 def test_memory_is_bounded(door: Door, user: User, monkeypatch: pytest.MonkeyPatch) -> None:

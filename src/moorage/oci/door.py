@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
 
 from moorage import bodies, logs
 from moorage.domain.errors import (
@@ -28,6 +27,7 @@ from moorage.domain.errors import (
 from moorage.domain.manifests import MAX_BYTES
 from moorage.domain.names import RepositoryName, repository_arn
 from moorage.oci import trail
+from moorage.oci.paths import Paths
 from moorage.registry import reserve
 from moorage.registry.again import again
 from moorage.registry.auth import Anonymous, Need, Password, SignedUrl, authorize
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from starlette.datastructures import Headers, QueryParams
+    from starlette.routing import BaseRoute
     from starlette.types import Receive, Scope, Send
 
     from moorage.registry.audit import Entry
@@ -153,12 +154,12 @@ class Door:
         self._rows = rows
 
     def routes(self) -> list[BaseRoute]:
-        """Return one Starlette route a path; what no row names is refused in the protocol's words."""
+        """Return the paths of all rows; what no row names is refused in the protocol's words."""
         by_path: dict[str, dict[str, Row]] = defaultdict(dict)
         for row in self._rows:
             by_path[row.path][row.method] = row
         # GET rows answer HEAD too, where HEAD has no row of its own.
-        return [Route(path, _Endpoint(self, rows), include_in_schema=False) for path, rows in by_path.items()]
+        return [Paths({path: _Endpoint(self, rows) for path, rows in by_path.items()})]
 
     async def answer(self, row: Row, request: Request) -> Response:
         """Answer a request, and record that in the audit trail, if there is one."""

@@ -10,6 +10,7 @@ image pulled) is left behind each time.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from moorage.registry.core import Registry
 
 _METHODS: Final = frozenset({"GET", "HEAD"})
-_ASKED_FOR: Final = "/manifests/"
+_MANIFEST: Final = "/manifests/"
+_BLOB: Final = "/blobs/sha"
 _ANSWERED: Final = frozenset({200, 304})
 _MOST: Final = 16 * 1024 * 1024
 """Bytes of requests and answers that one worker holds."""
@@ -38,6 +40,16 @@ class _Answer(NamedTuple):
     operation: tuple[str, str]
     notes: Sequence[Callable[[datetime], object]]
 
+    def stands(self) -> bool:
+        """Tell whether the file that is sent, if it is one, is still there and as long."""
+        if "path" not in self.body:
+            return True
+        try:
+            found = os.stat(self.body["path"])  # noqa: PTH116 (this is what each pull waits for)
+        except OSError:
+            return False
+        return int(dict(self.start["headers"])[b"content-length"]) == found.st_size
+
 
 class Remembering:
     """An application that gives an answer again where the door has said that it may (``scope["state"]["notes"]``)."""
@@ -51,7 +63,7 @@ class Remembering:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, from memory if it can be."""
-        if scope["type"] != "http" or scope["method"] not in _METHODS or _ASKED_FOR not in scope["path"]:
+        if scope["type"] != "http" or scope["method"] not in _METHODS or not _may_repeat(scope):
             await self._app(scope, receive, send)
             return
         now = self._registry.clock()
@@ -60,7 +72,7 @@ class Remembering:
         answer = self._answers.get(key)
         if moment is None:
             await self._app(scope, receive, send)
-        elif answer is None or self._registry.attempts.knows(_address(scope)):
+        elif answer is None or not answer.stands() or self._registry.attempts.knows(_address(scope)):
             await self._ask(key, moment, scope, receive, send)
         else:
             scope["state"]["operation"] = answer.operation
@@ -97,6 +109,14 @@ class Remembering:
         if size <= _LONGEST and self._held + size <= _MOST and self._look(self._registry.clock()) == moment:
             self._held += size
             self._answers[key] = _Answer(sent[0], sent[1], scope["state"]["operation"], tuple(notes))
+
+
+def _may_repeat(scope: Scope) -> bool:
+    """Tell whether many ask the same: for a manifest, or for a whole blob."""
+    path: str = scope["path"]
+    if _MANIFEST in path:
+        return True
+    return _BLOB in path and all(name != b"range" for name, _ in scope["headers"])
 
 
 def _key(scope: Scope) -> Key:

@@ -35,8 +35,8 @@ ROWS: tuple[Row, ...] = (
     Row("GET",    UPLOAD,                              "ecr:UploadLayerPart",             Reading(uploads.status)),
     Row("DELETE", UPLOAD,                              "ecr:UploadLayerPart",             Writing(uploads.cancel)),
 
-    Row("HEAD",   BLOB,                                "ecr:BatchCheckLayerAvailability", Reading(blobs.head)),
-    Row("GET",    BLOB,                                "ecr:GetDownloadUrlForLayer",      Reading(blobs.get)),
+    Row("HEAD",   BLOB,                                "ecr:BatchCheckLayerAvailability", Repeating(blobs.head)),
+    Row("GET",    BLOB,                                "ecr:GetDownloadUrlForLayer",      Repeating(blobs.get)),
     Row("DELETE", BLOB,                                "ecr:BatchDeleteImage",            Writing(blobs.delete)),
 
     Row("HEAD",   MANIFEST,                            "ecr:BatchGetImage",               Repeating(manifests.head)),

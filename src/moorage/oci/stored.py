@@ -88,6 +88,9 @@ class PassedThrough(RangedResponse):
                 raise failure from problem
             raise ConnectionAbortedError(f"{self._layer.digest}: the store failed within the body") from problem
 
+    async def _piece(self, start: int, stop: int) -> None:
+        """Be no file."""
+
     def _should_use_range(self, http_if_range: str) -> bool:
         return http_if_range == self.headers["etag"]
 

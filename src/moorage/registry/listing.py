@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from moorage.domain.names import Digest
-from moorage.registry import archive, layers, paging
+from moorage.registry import archive, paging
+from moorage.registry.batches import batches
 from moorage.registry.tables import Instant, archivals, manifests, pulls, tags
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def details(
 def details_of(ctx: Context, repository: Repository, digests: Sequence[Digest]) -> list[Details]:
     """Return what is known of the images with these digests, each once."""
     found: list[Details] = []
-    for batch in layers.batches(list(dict.fromkeys(digests))):
+    for batch in batches(list(dict.fromkeys(digests))):
         statement = _DETAILS.where(manifests.c.repository_id == repository.id, manifests.c.digest.in_(batch))
         rows = ctx.tx.execute(statement.order_by(manifests.c.pushed_at, manifests.c.digest)).all()
         found += _with_tags(ctx, repository, rows)
@@ -153,7 +154,7 @@ def details_of(ctx: Context, repository: Repository, digests: Sequence[Digest]) 
 
 def _with_tags(ctx: Context, repository: Repository, rows: Sequence[Any]) -> list[Details]:
     names: dict[str, list[str]] = {row.digest: [] for row in rows}
-    for batch in layers.batches([Digest(digest) for digest in names]):
+    for batch in batches([Digest(digest) for digest in names]):
         tagged = sa.select(tags.c.digest, tags.c.name).where(
             tags.c.repository_id == repository.id, tags.c.digest.in_(batch)
         )

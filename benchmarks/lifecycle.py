@@ -28,7 +28,8 @@ from moorage.domain.names import Digest, RepositoryName, Tag
 from moorage.jobs import Run
 from moorage.jobs.lifecycle import carry_out
 from moorage.registry import foresight, images, lifecycle, previews, repositories
-from moorage.registry.tables import edges, manifests, tags
+from moorage.registry import usage as counting
+from moorage.registry.tables import blobs, edges, manifests, repository_blobs, tags
 
 if TYPE_CHECKING:
     from moorage.registry.core import Registry
@@ -49,25 +50,36 @@ BATCH = 5_000
 
 
 def fill(registry: Registry, count: int) -> Repository:
-    """Make a repository of so many images, the newest last; each with a tag and three layers."""
+    """Make a repository of images, the newest last: each with a tag, a layer of its own and two that ten share."""
     began = datetime.now(UTC) - timedelta(days=30)
     with registry.write(registry.system()) as ctx:
         made = repositories.create(ctx, RepositoryName("bench"))
     for start in range(0, count, BATCH):
-        rows, named, naming = [], [], []
+        rows, named, naming, stored = [], [], [], {}
         for n in range(start, min(start + BATCH, count)):
-            digest = Digest.of(str(n).encode())
+            layers = [Digest.of(f"{n // 10 if m else n}/{m}".encode()) for m in range(3)]
+            body = json.dumps({"schemaVersion": 2, "layers": [_descriptor(one) for one in layers]}).encode()
+            digest = Digest.of(body)
             row = {"repository_id": made.id, "digest": digest, "media_type": documents.OCI_IMAGE, "image_size": 1000}
-            more = {"size": 2, "pushed_at": began + timedelta(seconds=n), "tagged": True, "body": b"{}"}
+            more = {"size": len(body), "pushed_at": began + timedelta(seconds=n), "tagged": True, "body": body}
             rows.append(row | more)
             named.append({"repository_id": made.id, "name": f"v{n}", "digest": digest, "tagged_at": began})
-            layers = [Digest.of(f"{n // 10 if m else n}/{m}".encode()) for m in range(3)]
             naming += [{"repository_id": made.id, "parent": digest, "child": one, "kind": "layer"} for one in layers]
+            stored |= {one: {"digest": one, "size": 1000, "location": one, "created_at": began} for one in layers}
+        links = [{"repository_id": made.id, "digest": one, "linked_at": began} for one in stored]
         with registry.write(registry.system()) as ctx:
+            ctx.tx.execute(sa.insert(blobs), list(stored.values()))
+            ctx.tx.execute(sa.insert(repository_blobs), links)
             ctx.tx.execute(sa.insert(manifests), rows)
             ctx.tx.execute(sa.insert(tags), named)
             ctx.tx.execute(sa.insert(edges), naming)
+    with registry.write(registry.system()) as ctx:
+        counting.recount(ctx.tx, made.id)
     return made
+
+
+def _descriptor(digest: str) -> dict[str, object]:
+    return {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": digest, "size": 1000}
 
 
 def pulls(registry: Registry, repository: Repository, tag: str, until: threading.Event, least: int) -> list[float]:

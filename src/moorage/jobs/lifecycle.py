@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moorage.registry.lifecycle import Due
 
 _REPOSITORIES: Final = 100
-_BATCH: Final = 200
+_BATCH: Final = 1000
 """Images in one transaction: short enough that a push to the repository does not wait for it."""
 
 

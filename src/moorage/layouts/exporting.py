@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from moorage.domain.names import Digest
 from moorage.layouts.format import INDEX, LARGEST_INDEX, MOST_IMAGES, REPOSITORY, TAG, LayoutError
-from moorage.registry import archive, copying, images, layers, sharing
+from moorage.registry import archive, copying, images, sharing
+from moorage.registry.batches import batches
 from moorage.registry.storage import Missing
 from moorage.registry.tables import blobs, edges, manifests, tags
 
@@ -66,7 +67,7 @@ class Plan:
 
     def _add_blobs(self, ctx: Context, repository: Repository, found: Iterable[str]) -> None:
         needed = sorted(sharing.layers_of(ctx, repository.id, list(found)))
-        for batch in layers.batches(needed):
+        for batch in batches(needed):
             rows = sa.select(blobs.c.digest, blobs.c.size, blobs.c.location).where(blobs.c.digest.in_(batch))
             self.blobs |= {Digest(row.digest): (row.size, row.location) for row in ctx.tx.execute(rows)}
 
@@ -87,7 +88,7 @@ def _closure(ctx: Context, repository: Repository, wanted: Iterable[tuple[Digest
     for digest, _tag in wanted:
         digests |= dict.fromkeys(one for one, _manifest in copying.in_order(ctx, repository, digest))
     found: list[Any] = []
-    for batch in layers.batches(list(digests)):
+    for batch in batches(list(digests)):
         rows = _ROWS.where(manifests.c.repository_id == repository.id, manifests.c.digest.in_(batch))
         found += ctx.tx.execute(rows.order_by(manifests.c.pushed_at, manifests.c.digest)).all()
     return found
@@ -102,7 +103,7 @@ def _children(ctx: Context, repository: Repository, found: Iterable[str]) -> set
     """Return what indexes among the images name."""
     named = sa.select(edges.c.child).where(edges.c.repository_id == repository.id, edges.c.kind == "image")
     children: set[str] = set()
-    for batch in layers.batches([Digest(digest) for digest in found]):
+    for batch in batches([Digest(digest) for digest in found]):
         children.update(ctx.tx.execute(named.where(edges.c.parent.in_(batch))).scalars())
     return children
 

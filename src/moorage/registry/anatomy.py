@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from moorage.domain import manifests as documents
 from moorage.domain.names import Digest
 from moorage.registry import images, layers, listing, sharing
+from moorage.registry.batches import batches
 from moorage.registry.storage import Missing
 from moorage.registry.tables import manifests
 
@@ -77,7 +78,7 @@ def _bodies(ctx: Context, repository: Repository, digest: Digest) -> Iterator[tu
     for _ in range(_DEEPEST + 1):
         seen |= level
         following: set[Digest] = set()
-        for batch in layers.batches(sorted(level)):
+        for batch in batches(sorted(level)):
             rows = sa.select(manifests.c.digest, manifests.c.media_type, manifests.c.body).where(
                 manifests.c.repository_id == repository.id, manifests.c.digest.in_(batch)
             )

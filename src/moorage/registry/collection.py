@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from moorage.registry import usage
+from moorage.registry.batches import batches
 from moorage.registry.prepared import Prepared
 from moorage.registry.tables import (
     Instant,
@@ -75,17 +76,14 @@ def loosen_link(ctx: Context, repository_id: str, digest: str, due_at: datetime 
 
 def loosen_layers(ctx: Context, repository_id: str, images: Collection[str], due_at: datetime) -> None:
     """Note that images of a repository are going, and look at their layers at ``due_at``."""
-    here = sa.and_(
-        repository_blobs.c.repository_id == edges.c.repository_id, repository_blobs.c.digest == edges.c.child
+    # What is named more than once is found out here: for DISTINCT, SQLite walks through all edges of the repository.
+    needed = sa.select(edges.c.child).where(
+        edges.c.repository_id == repository_id, edges.c.kind == "layer", edges.c.parent.in_(images)
     )
-    layers = (
-        sa.select(edges.c.repository_id, edges.c.child.label("digest"), _at(due_at).label("due_at"))
-        .distinct()
-        .join_from(edges, repository_blobs, here)
-        .where(edges.c.repository_id == repository_id, edges.c.kind == "layer", edges.c.parent.in_(images))
-        .order_by(edges.c.child)
-    )
-    insert_or_postpone(ctx.tx, loose_layers, layers)
+    for batch in batches(sorted(set(ctx.tx.execute(needed).scalars()))):
+        layers = sa.select(repository_blobs.c.repository_id, repository_blobs.c.digest, _at(due_at).label("due_at"))
+        here = layers.where(repository_blobs.c.repository_id == repository_id, repository_blobs.c.digest.in_(batch))
+        insert_or_postpone(ctx.tx, loose_layers, here.order_by(repository_blobs.c.digest))
 
 
 def loosen_blobs(ctx: Context, repository_id: str, digests: Collection[str] | None, due_at: datetime) -> None:

@@ -60,7 +60,7 @@ def page(ctx: Context, repository: Repository, *, after: str = "", limit: int = 
     times = kept.pushed_at, kept.deleted_at, kept.deleted_by, kept.expires_at
     rows = sa.select(*columns, *times).where(_of(ctx, repository), kept.digest > after)
     found = ctx.tx.execute(rows.order_by(kept.digest).limit(limit))
-    return [DeletedImage(Digest(row[0]), *row[1:]) for row in found]
+    return [DeletedImage(Digest(row[0]), row[1], sorted(row[2]), *row[3:]) for row in found]
 
 
 def restore(ctx: Context, repository: Repository, digest: Digest) -> list[Restored]:
@@ -98,7 +98,7 @@ def _row(ctx: Context, repository: Repository, digest: str) -> Any:
 def _put_back(ctx: Context, repository: Repository, row: Any, manifest: Manifest) -> Restored:
     digest = Digest(row.digest)
     was_there = images.exists(ctx, repository, digest)
-    free = [tag for tag in row.tags if images.digest_of_tag(ctx, repository, tag) in {None, digest}]
+    free = [tag for tag in sorted(row.tags) if images.digest_of_tag(ctx, repository, tag) in {None, digest}]
     images.put(ctx, repository, manifest, tags=[Tag(tag) for tag in free], digest=digest)
     this = sa.and_(manifests.c.repository_id == repository.id, manifests.c.digest == digest)
     if not was_there:
@@ -108,7 +108,7 @@ def _put_back(ctx: Context, repository: Repository, row: Any, manifest: Manifest
             deleted_images.c.repository_id == repository.id, deleted_images.c.digest == digest
         )
     )
-    return Restored(digest, free, [tag for tag in row.tags if tag not in free])
+    return Restored(digest, free, [tag for tag in sorted(row.tags) if tag not in free])
 
 
 def purge(ctx: Context, now: datetime, limit: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
@@ -20,6 +20,7 @@ from moorage.domain.errors import (
 from moorage.domain.manifests import MANIFEST_TYPES, Manifest
 from moorage.domain.names import Digest, Tag
 from moorage.registry import archive, damage, layers, removal, repositories, usage
+from moorage.registry.batches import batches
 from moorage.registry.prepared import Prepared
 from moorage.registry.tables import edges, manifests, tags
 from moorage.registry.upsert import insert_or_update
@@ -217,7 +218,7 @@ def _require_layers(ctx: Context, repository: Repository, manifest: Manifest) ->
 def _require_images(ctx: Context, repository: Repository, manifest: Manifest) -> None:
     children = manifest.required_images
     present: set[str] = set()
-    for batch in layers.batches(children):
+    for batch in batches(children):
         found = sa.select(manifests.c.digest).where(
             manifests.c.repository_id == repository.id,
             manifests.c.digest.in_(batch),
@@ -266,7 +267,7 @@ def _image_size(ctx: Context, repository: Repository, manifest: Manifest) -> int
     """Return the declared size of an image; of an index, that of its largest child (DescribeImages)."""
     children = [d.digest for d in manifest.children if d.media_type in MANIFEST_TYPES]
     sizes = [manifest.size]
-    for batch in layers.batches(children):
+    for batch in batches(children):
         largest = sa.select(sa.func.max(manifests.c.image_size)).where(
             manifests.c.repository_id == repository.id, manifests.c.digest.in_(batch)
         )
@@ -305,16 +306,15 @@ def delete(ctx: Context, repository: Repository, digest: Digest) -> list[str]:
     if not exists(ctx, repository, digest):
         raise not_found(repository, digest)
     _require_unreferenced(ctx, repository, digest)
-    return removal.remove(ctx, repository, with_referrers(ctx, repository, {digest}))[digest]
+    names = removal.tags_of(ctx, repository, [digest])[digest]
+    removal.remove(ctx, repository, with_referrers(ctx, repository, {digest}))
+    return names
 
 
 def delete_unneeded(ctx: Context, repository: Repository, digests: Collection[str]) -> set[str]:
     """Delete those of the images that are there and that no index of the repository names; return which."""
     repositories.lock(ctx, repository)
-    there = sa.select(manifests.c.digest).where(
-        manifests.c.repository_id == repository.id, manifests.c.digest.in_(digests)
-    )
-    going = _unnamed(ctx, repository, set(ctx.tx.execute(there).scalars()))
+    going = _unnamed(ctx, repository, _found(ctx, repository, manifests.c.digest, digests))
     removal.remove(ctx, repository, with_referrers(ctx, repository, going))
     return going
 
@@ -325,19 +325,29 @@ def with_referrers(ctx: Context, repository: Repository, digests: Collection[str
     waiting = set(digests)
     while waiting:
         going |= waiting
-        following = sa.select(manifests.c.digest).where(
-            manifests.c.repository_id == repository.id, manifests.c.subject.in_(waiting)
-        )
-        waiting = _unnamed(ctx, repository, set(ctx.tx.execute(following).scalars()) - going)
+        following = _found(ctx, repository, manifests.c.subject, waiting)
+        waiting = _unnamed(ctx, repository, following - going)
     return going
+
+
+def _found(ctx: Context, repository: Repository, column: sa.Column[Any], values: Collection[str]) -> set[str]:
+    """Return the images of which a column has one of the values."""
+    found: set[str] = set()
+    for batch in batches(sorted(values)):
+        having = sa.select(manifests.c.digest).where(manifests.c.repository_id == repository.id, column.in_(batch))
+        found.update(ctx.tx.execute(having).scalars())
+    return found
 
 
 def _unnamed(ctx: Context, repository: Repository, digests: set[str]) -> set[str]:
     """Return those of the images that no index of the repository names."""
-    named = sa.select(edges.c.child).where(
-        edges.c.repository_id == repository.id, edges.c.kind == "image", edges.c.child.in_(digests)
-    )
-    return digests - set(ctx.tx.execute(named).scalars())
+    named: set[str] = set()
+    for batch in batches(sorted(digests)):
+        naming = sa.select(edges.c.child).where(
+            edges.c.repository_id == repository.id, edges.c.kind == "image", edges.c.child.in_(batch)
+        )
+        named.update(ctx.tx.execute(naming).scalars())
+    return digests - named
 
 
 def untag(ctx: Context, repository: Repository, tag: Tag, *, keep_children: bool = False) -> Digest:

@@ -11,6 +11,7 @@ from moorage.domain.errors import LayerDamaged, LayerInaccessible, LayerNotFound
 from moorage.domain.names import Digest
 from moorage.registry import archive, collection, repositories
 from moorage.registry.auth import token_claims
+from moorage.registry.batches import batches
 from moorage.registry.prepared import Prepared
 from moorage.registry.tables import archivals, blobs, edges, loose_layers, repository_blobs
 from moorage.registry.tables import repositories as repositories_table
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 URL_LIFETIME: Final = 3600
 """Seconds for which a download URL can be used."""
 
-_BATCH: Final = 500
 """Values in one IN list: well under the parameter limits of every database."""
 
 
@@ -194,11 +194,6 @@ def learn_media_types(ctx: Context, repository: Repository, types: Iterable[tupl
     """Record the media types of layers (digest, type) where none is known yet."""
     rows = [{"repository": repository.id, "wanted": digest, "type": media_type} for digest, media_type in types]
     _LEARN.run_all(ctx.tx, rows)
-
-
-def batches(values: Sequence[Digest]) -> Iterable[Sequence[Digest]]:
-    """Yield the values in slices that fit one statement."""
-    return (values[i : i + _BATCH] for i in range(0, len(values), _BATCH))
 
 
 def download_url(ctx: Context, repository: Repository, layer: Layer) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from moorage.registry import archive, layers, paging
+from moorage.registry import archive, paging
+from moorage.registry.batches import batches
 from moorage.registry.tables import archivals, at, manifests, pulls, tags
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def details(
 def details_of(ctx: Context, repository: Repository, digests: Sequence[Digest]) -> list[Details]:
     """Return what is known of the images with these digests, each once."""
     found: list[Details] = []
-    for batch in layers.batches(list(dict.fromkeys(digests))):
+    for batch in batches(list(dict.fromkeys(digests))):
         rows = ctx.tx.execute(_DETAILS_OF, {"repository": repository.id, "digests": batch})
         found += [_of_row(row) for row in rows.all()]
     return found

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from moorage.registry import collection, usage
-from moorage.registry.tables import deleted_images, manifests, tags
+from moorage.registry.batches import batches
+from moorage.registry.tables import Instant, deleted_images, manifests, tags
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,51 +27,57 @@ def tags_of(ctx: Context, repository: Repository, digests: Collection[str]) -> d
     """Return the tags of images, each image's in order; none is an empty list."""
     names: dict[str, list[str]] = {digest: [] for digest in digests}
     mine = sa.and_(tags.c.repository_id == repository.id, tags.c.digest.in_(digests))
-    for digest, name in ctx.tx.execute(sa.select(tags.c.digest, tags.c.name).where(mine).order_by(tags.c.name)):
+    # By digest first: in the order of names alone, SQLite walks through all tags of the repository.
+    named = sa.select(tags.c.digest, tags.c.name).where(mine).order_by(tags.c.digest, tags.c.name)
+    for digest, name in ctx.tx.execute(named):
         names[digest].append(name)
     return names
 
 
-def remove(ctx: Context, repository: Repository, digests: Collection[str]) -> dict[str, list[str]]:
+def remove(ctx: Context, repository: Repository, digests: Collection[str]) -> None:
     """
-    Delete images with all their tags, and return the tags by digest.
+    Delete images with all their tags, however many they are.
 
     The caller has the repository's lock, and has seen that the images are
     there and that nothing needs them. Their layers are looked at when they
     can no longer be restored.
     """
-    names = tags_of(ctx, repository, digests)
-    if window(ctx):
-        _keep(ctx, repository, digests, names)
     due_at = ctx.now + max(window(ctx), collection.grace(ctx))
-    collection.loosen_layers(ctx, repository.id, digests, due_at)
-    usage.release_images(ctx.tx, repository.id, digests)
-    ctx.tx.execute(
-        sa.delete(manifests).where(manifests.c.repository_id == repository.id, manifests.c.digest.in_(digests))
-    )
-    return names
+    for batch in batches(sorted(digests)):
+        if window(ctx):
+            _keep(ctx, repository, batch)
+        collection.loosen_layers(ctx, repository.id, batch, due_at)
+        usage.release_images(ctx.tx, repository.id, batch)
+        ctx.tx.execute(sa.delete(manifests).where(_among(manifests, repository, batch)))
 
 
-def _keep(ctx: Context, repository: Repository, digests: Collection[str], names: dict[str, list[str]]) -> None:
-    kept = deleted_images.c
-    of_repository = sa.and_(kept.repository_id == repository.id, kept.digest.in_(digests))
+def _among(table: sa.Table, repository: Repository, digests: Collection[str]) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.repository_id == repository.id, table.c.digest.in_(digests))
+
+
+def _keep(ctx: Context, repository: Repository, digests: Collection[str]) -> None:
     # Deleted before, pushed again, and deleted now: the later one counts.
-    ctx.tx.execute(sa.delete(deleted_images).where(of_repository))
-    found = ctx.tx.execute(
-        sa.select(
-            manifests.c.digest, manifests.c.media_type, manifests.c.subject, manifests.c.pushed_at, manifests.c.body
-        ).where(manifests.c.repository_id == repository.id, manifests.c.digest.in_(digests))
-    )
-    rows = [
-        {
-            "repository_id": repository.id,
-            **row._mapping,  # noqa: SLF001 (public in spite of its name)
-            "tags": names[row.digest],
-            "deleted_at": ctx.now,
-            "deleted_by": ctx.principal.arn,
-            "expires_at": ctx.now + window(ctx),
-        }
-        for row in found
-    ]
-    if rows:
-        ctx.tx.execute(sa.insert(deleted_images), rows)
+    ctx.tx.execute(sa.delete(deleted_images).where(_among(deleted_images, repository, digests)))
+    values = {
+        "repository_id": manifests.c.repository_id,
+        "digest": manifests.c.digest,
+        "media_type": manifests.c.media_type,
+        "subject": manifests.c.subject,
+        "tags": _names(ctx.tx),
+        "pushed_at": manifests.c.pushed_at,
+        "deleted_at": sa.literal(ctx.now, Instant),
+        "deleted_by": sa.literal(ctx.principal.arn),
+        "expires_at": sa.literal(ctx.now + window(ctx), Instant),
+        "body": manifests.c.body,
+    }
+    # From table to table: a body is not carried through the program.
+    going = sa.select(*values.values()).where(_among(manifests, repository, digests))
+    ctx.tx.execute(sa.insert(deleted_images).from_select(list(values), going))
+
+
+def _names(tx: sa.Connection) -> sa.ColumnElement[Any]:
+    """Return what gathers the tags of a row of manifests into JSON, in any order."""
+    gather = sa.func.json_agg if tx.dialect.name == "postgresql" else sa.func.json_group_array
+    mine = sa.and_(tags.c.repository_id == manifests.c.repository_id, tags.c.digest == manifests.c.digest)
+    gathered = sa.select(gather(tags.c.name)).where(mine).correlate(manifests).scalar_subquery()
+    return sa.func.coalesce(gathered, sa.literal_column("'[]'"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from moorage.domain.names import Digest
-from moorage.registry import layers
+from moorage.registry.batches import batches
 from moorage.registry.tables import blobs, edges, repository_blobs
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def only_of(ctx: Context, images: Mapping[str, Collection[str]]) -> dict[str, in
     for repository_id, digests in images.items():
         needed |= layers_of(ctx, repository_id, digests)
     found: dict[str, int] = {}
-    for batch in layers.batches(sorted(needed)):
+    for batch in batches(sorted(needed)):
         needed_elsewhere = {
             row.child for row in _references(ctx, batch) if row.parent not in images.get(row.repository_id, ())
         }
@@ -39,7 +39,7 @@ def layers_of(ctx: Context, repository_id: str, digests: Collection[str]) -> set
     """Return the layers that images of a repository need, configs among them."""
     named = sa.select(edges.c.child).where(edges.c.repository_id == repository_id, edges.c.kind == "layer")
     found: set[Digest] = set()
-    for batch in layers.batches([Digest(digest) for digest in digests]):
+    for batch in batches([Digest(digest) for digest in digests]):
         found.update(map(Digest, ctx.tx.execute(named.where(edges.c.parent.in_(batch))).scalars()))
     return found
 

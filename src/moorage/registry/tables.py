@@ -56,10 +56,9 @@ def _repository_id() -> sa.Column[str]:
     )
 
 
-def _marked(column: str) -> sa.Index:
-    """Return an index of the few rows that have a value there."""
-    there = sa.text(f"{column} IS NOT NULL")
-    return sa.Index(None, column, sqlite_where=there, postgresql_where=there)
+def _some(where: str, name: str | None, *columns: str, sqlite: str = "") -> sa.Index:
+    """Return an index of those rows only that are looked for in it: the others cost it nothing."""
+    return sa.Index(name, *columns, sqlite_where=sa.text(sqlite or where), postgresql_where=sa.text(where))
 
 
 accounts = sa.Table(
@@ -234,7 +233,7 @@ blobs = sa.Table(
     sa.Column("upload_id", sa.String(36), nullable=True),
     sa.Column("damaged_at", Instant, nullable=True),
     sa.Index(None, "upload_id"),
-    _marked("damaged_at"),
+    _some("damaged_at IS NOT NULL", None, "damaged_at"),
     comment="Bytes, once for the whole installation, and where they are.",
 )
 
@@ -265,10 +264,10 @@ manifests = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("damaged_at", Instant, nullable=True),
     sa.Index(None, "repository_id", "pushed_at", "digest"),
-    sa.Index(None, "repository_id", "tagged", "digest"),
+    _some("NOT tagged", "ix_manifests_untagged", "repository_id", "digest", sqlite="tagged = 0"),
     sa.Index(None, "repository_id", "tagged", "pushed_at", "digest"),
-    sa.Index(None, "repository_id", "subject", "digest"),
-    _marked("damaged_at"),
+    _some("subject IS NOT NULL", "ix_manifests_following", "repository_id", "subject", "digest"),
+    _some("damaged_at IS NOT NULL", None, "damaged_at"),
     comment="Images: one stored manifest each, its bytes as they came.",
 )
 

@@ -77,6 +77,11 @@ class Image:
     manifest: bytes
 
     @property
+    def config_digest(self) -> str:
+        """The config's digest."""
+        return digest_of(self.config)
+
+    @property
     def digest(self) -> str:
         """The image's digest."""
         return digest_of(self.manifest)

@@ -76,7 +76,7 @@ def _aims(outcome: Outcome, metric: Metric, ours: str) -> Iterator[str]:
         if not aim.of:
             yield f"{sign} {number(aim.factor)} {metric.unit}: {_met(metric, figures.median(values), aim.factor)}"
             continue
-        best = outcome.best(metric, aim.of)
+        best = outcome.best(metric, aim.of, slowest=aim.slowest)
         ratio = outcome.ratio(metric.name, ours, best) if best else None
         found = f"{_met(metric, ratio, aim.factor)} ({number(ratio)})" if ratio is not None else "not measured"
         yield f"{sign} {aim.factor:g} x {best or ' or '.join(aim.of)}: {found}"

@@ -20,6 +20,8 @@ class Aim:
     factor: float
     of: tuple[str, ...] = ()
     """Names of contenders; none where the factor is the bound itself."""
+    slowest: bool = False
+    """Whether the worst of them counts, and not the best: where one of them has to be waited for in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,10 @@ class Outcome:
         pair = self.values(ours, metric), self.values(theirs, metric)
         return figures.ratio(*pair) if pair[0] and len(pair[0]) == len(pair[1]) else None
 
-    def best(self, metric: Metric, names: Iterable[str]) -> str | None:
-        """Return who of these has the best median, None where none was measured."""
+    def best(self, metric: Metric, names: Iterable[str], *, slowest: bool = False) -> str | None:
+        """Return who of these has the best median (or the worst), None where none was measured."""
         medians = {name: figures.median(found) for name in names if (found := self.values(name, metric.name))}
-        chosen = max if metric.rising else min
+        chosen = max if metric.rising != slowest else min
         return chosen(medians, key=lambda name: medians[name]) if medians else None
 
 
@@ -101,5 +103,5 @@ def _outcome(item: Mapping[str, Any]) -> Outcome:
 
 
 def _metric(item: Mapping[str, Any]) -> Metric:
-    aims = tuple(Aim(aim["factor"], tuple(aim["of"])) for aim in item["aims"])
+    aims = tuple(Aim(**{**aim, "of": tuple(aim["of"])}) for aim in item["aims"])
     return Metric(**{**item, "aims": aims})

@@ -34,6 +34,11 @@ def measure(
     """Run workloads on servers started for them, in a folder that is gone when they have ended."""
     if not workloads:
         return []
+    apart = [one for one in workloads if one.fresh]
+    if apart and len(workloads) > 1:
+        together = [one for one in workloads if not one.fresh]
+        parts = [together, *([one] for one in apart)]
+        return [outcome for part in parts for outcome in measure(group, part, contenders, scale, rounds)]
     with tempfile.TemporaryDirectory(prefix="moorage-bench-") as folder, contextlib.ExitStack() as held:
         servers = [held.enter_context(_running(contender, Path(folder))) for contender in contenders]
         return [_measure(group, workload, servers, rounds or workload.rounds or scale.rounds) for workload in workloads]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.contenders import ours, peers
+from benchmarks.contenders import hardware, ours, peers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ WANTED: Final = {
 
 def up(only: Sequence[str]) -> tuple[list[Contender], dict[str, str]]:
     """Return who takes part (of those that are named, if any are), and who is missing with the reason."""
-    found = [ours.ours(), *peers.peers(), *peers.nginx()]
+    found = [ours.ours(), *peers.peers(), *peers.nginx(), *hardware.tools()]
     wanted = [one for one in found if not only or one.name in only]
     here = {one.name for one in found}
     return wanted, {name: why for name, why in WANTED.items() if name not in here and (not only or name in only)}

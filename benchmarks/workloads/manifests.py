@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import blobs, registry
-from benchmarks.client import Refused, require
-from benchmarks.contenders.servers import Role
+from benchmarks import blobs
+from benchmarks.client import Refused
 from benchmarks.load import Ask, load
 from benchmarks.results import Aim
+from benchmarks.workloads.placing import place_image
 from benchmarks.workloads.work import PEERS, ZOTS, Workload, everyone, latency, processor, requests
 
 if TYPE_CHECKING:
     from benchmarks.contenders.servers import Server
-    from benchmarks.workloads.work import Run, Scale
+from benchmarks.workloads.work import Run, Scale
 
 REPOSITORY: Final = "bench/manifests"
 _CASES: Final = (
@@ -47,13 +47,9 @@ def _workload(scale: Scale, method: str, by: str, connections: int) -> Workload:
 def _prepare(server: Server, *, method: str, by: str, connections: int, seconds: float) -> Run:
     image = blobs.image(1000, 1000, 1000)
     reference = "v1" if by == "tag" else image.digest
+    target = f"/v2/{REPOSITORY}/manifests/{reference}"
     with server.connect() as connection:
-        target = f"/v2/{REPOSITORY}/manifests/{reference}"
-        if server.contender.role is Role.LIMIT:
-            require(connection.request("PUT", target, body=image.manifest), 201, 204)
-        else:
-            server.create(REPOSITORY)
-            registry.push_image(connection, REPOSITORY, "v1", image)
+        place_image(server, connection, REPOSITORY, "v1", image)
         if connection.request("GET", target, headers={"Accept": blobs.MANIFEST}).body != image.manifest:
             raise Refused("another manifest than was pushed")
     ask = Ask(method, target, {"Accept": blobs.MANIFEST})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.workloads import manifests
+from benchmarks.workloads import manifests, pulls, pushes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,5 +13,7 @@ if TYPE_CHECKING:
 
 GROUPS: Final[dict[str, Callable[[Scale], list[Workload]]]] = {
     "Manifests": manifests.workloads,
+    "Pulls": pulls.workloads,
+    "Pushes": pushes.workloads,
 }
 """The head of a chapter of the report -> its workloads, which share servers that were started for them."""

@@ -13,6 +13,7 @@ PEERS: Final = ("distribution", "zot", "zot-commit")
 ZOTS: Final = ("zot", "zot-commit")
 DURABLE: Final = ("distribution", "zot-commit")
 NGINX: Final = ("nginx",)
+HARDWARE: Final = ("sha256sum", "dd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ class Workload:
     """Make what the rounds need and return a round; not timed."""
     rounds: int | None = None
     """Where it differs from the scale's."""
+    fresh: bool = False
+    """Whether it runs on servers of its own, whose data is gone when it has ended."""
     on: Callable[[Server], bool] = field(default=lambda server: server.contender.role is not Role.LIMIT)
     """Who takes part."""
 
@@ -68,6 +71,11 @@ class Workload:
 def requests(*aims: Aim) -> Metric:
     """Return the metric of requests a second."""
     return Metric("rate", "/s", aims=aims, guarded=True)
+
+
+def speed(*aims: Aim) -> Metric:
+    """Return the metric of MB a second."""
+    return Metric("speed", "MB/s", aims=aims, guarded=True)
 
 
 def processor(amount: str) -> Metric:
@@ -85,6 +93,11 @@ def only_ours(server: Server) -> bool:
     return server.contender.role is Role.OURS
 
 
-def everyone(_server: Server) -> bool:
-    """Take all, with what is no registry."""
+def everyone(server: Server) -> bool:
+    """Take all that can be asked for something, nginx too."""
+    return server.name not in HARDWARE
+
+
+def everything(_server: Server) -> bool:
+    """Take all, with the machine's own tools."""
     return True

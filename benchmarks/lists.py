@@ -25,6 +25,7 @@ from moorage import app
 from moorage.config import Settings
 from moorage.domain import manifests as documents
 from moorage.domain.names import Digest, RepositoryName
+from moorage.registry import paging
 from moorage.registry import repositories as core
 from moorage.registry.tables import manifests, repositories, tags
 from tests import postgres
@@ -162,7 +163,7 @@ def signed(
     if key is not None:
         with registry.read(registry.system()) as ctx:
             found = core.get(ctx, RepositoryName(name)).id if name else ""
-            members["nextToken"] = core.paging.token(ctx, listing.format(found), key)
+            members["nextToken"] = paging.token(ctx, listing.format(found), key)
     return lambda: calls.signed(operation, members)
 
 

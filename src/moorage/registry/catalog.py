@@ -19,6 +19,7 @@ from moorage.domain import policies
 from moorage.domain.names import RepositoryName, repository_arn
 from moorage.registry import paging, registries
 from moorage.registry.auth import Need, allows
+from moorage.registry.prepared import Prepared
 from moorage.registry.repositories import Repository
 from moorage.registry.tables import at, repositories
 
@@ -63,8 +64,8 @@ _WHOLE: Final = (
 )
 
 
-def _after(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
-    return (
+def _after(columns: Sequence[sa.ColumnElement[Any]]) -> Prepared:
+    return Prepared(
         sa.select(*columns)
         .where(
             repositories.c.account_id == sa.bindparam("account"),
@@ -104,12 +105,12 @@ def following(ctx: Context, *, limit: int, after: str) -> list[Repository]:
     return [_repository(ctx, row) for row in _visible(ctx, _PAGE, limit, after)[:limit]]
 
 
-def _visible(ctx: Context, statement: sa.Select[Any], count: int, after: str) -> list[Any]:
+def _visible(ctx: Context, statement: Prepared, count: int, after: str) -> list[Any]:
     """Return rows that the caller may see: at least ``count``, or all that there are."""
     sight, rows, more = _Sight(ctx, registries.rules(ctx)), list[Any](), True
     given = {"account": ctx.registry_id, "in_region": ctx.region, "count": count}
     while more and len(rows) < count:
-        found = ctx.tx.execute(statement, {**given, "after": after}).all()
+        found = statement.all(ctx.tx, {**given, "after": after})
         rows += [row for row in found if sight.shows(row.name, row.policy, row.tags)]
         more = len(found) == count > 0
         after = found[-1].name if found else after

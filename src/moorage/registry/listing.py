@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from moorage.registry import archive, paging
 from moorage.registry.batches import batches
+from moorage.registry.prepared import Prepared
 from moorage.registry.tables import archivals, at, manifests, pulls, tags
 
 if TYPE_CHECKING:
@@ -69,13 +70,12 @@ _ACTIVE: Final = Selection()
 def tag_names(ctx: Context, repository: Repository, *, limit: int, after: str) -> list[str]:
     """Return tags that follow ``after``, in order; not those of archived images."""
     given = {"repository": repository.id, "after": after, "count": limit}
-    return list(ctx.tx.execute(_tag_names(), given).scalars())
+    return [row.name for row in _TAG_NAMES.all(ctx.tx, given)]
 
 
-@cache
-def _tag_names() -> sa.Select[Any]:
-    names = sa.select(tags.c.name).where(*_ACTIVE.conditions(tags), tags.c.name > _AFTER)
-    return names.order_by(tags.c.name).limit(_COUNT)
+_TAG_NAMES: Final = Prepared(
+    sa.select(tags.c.name).where(*_ACTIVE.conditions(tags), tags.c.name > _AFTER).order_by(tags.c.name).limit(_COUNT)
+)
 
 
 # --- Identifiers ------------------------------------------------------------------
@@ -92,12 +92,12 @@ def image_ids(
     found: list[ImageId] = []
     given: dict[str, Any] = {"repository": repository.id}
     if phase == "tagged":
-        rows = ctx.tx.execute(_tagged_ids(selection.status), {**given, "after": after, "count": count + 1})
-        found = [ImageId(digest, name) for digest, name in rows.all()]
+        rows = _tagged_ids(selection.status).all(ctx.tx, {**given, "after": after, "count": count + 1})
+        found = [ImageId(digest, name) for digest, name in rows]
         after = ""
     if len(found) <= count and tagged is not True:
         given |= {"after": after, "count": count + 1 - len(found)}
-        found += [ImageId(digest, None) for digest in ctx.tx.execute(_untagged_ids(selection.status), given).scalars()]
+        found += [ImageId(row.digest, None) for row in _untagged_ids(selection.status).all(ctx.tx, given)]
     items = found[:count]
     if len(found) <= count:
         return paging.Page(items, None)
@@ -107,16 +107,16 @@ def image_ids(
 
 
 @cache
-def _tagged_ids(status: str | None) -> sa.Select[Any]:
+def _tagged_ids(status: str | None) -> Prepared:
     ids = sa.select(tags.c.digest, tags.c.name).where(*Selection(None, status).conditions(tags), tags.c.name > _AFTER)
-    return ids.order_by(tags.c.name).limit(_COUNT)
+    return Prepared(ids.order_by(tags.c.name).limit(_COUNT))
 
 
 @cache
-def _untagged_ids(status: str | None) -> sa.Select[Any]:
+def _untagged_ids(status: str | None) -> Prepared:
     chosen = (*Selection(None, status).conditions(manifests), sa.not_(manifests.c.tagged))
     ids = sa.select(manifests.c.digest).where(*chosen, manifests.c.digest > _AFTER)
-    return ids.order_by(manifests.c.digest).limit(_COUNT)
+    return Prepared(ids.order_by(manifests.c.digest).limit(_COUNT))
 
 
 # --- Details ----------------------------------------------------------------------
@@ -132,7 +132,7 @@ def details(
     key = paging.position(ctx, listing, next_token)
     if key is not None:
         given |= {"pushed": int(key[0]), "after": key[1]}
-    rows = ctx.tx.execute(_details(selection, following=key is not None), given).all()
+    rows = _details(selection, following=key is not None).all(ctx.tx, given)
     items = [_of_row(row) for row in rows[:count]]
     if len(rows) <= count:
         return paging.Page(items, None)
@@ -202,13 +202,13 @@ _FOLLOWING: Final = sa.tuple_(*_BY_PUSH) > sa.tuple_(sa.bindparam("pushed", type
 
 
 @cache
-def _details(selection: Selection, *, following: bool) -> sa.Select[Any]:
+def _details(selection: Selection, *, following: bool) -> Prepared:
     statement = _KNOWN.where(*selection.conditions(manifests))
     if selection.tagged is not None:
         statement = statement.where(manifests.c.tagged if selection.tagged else sa.not_(manifests.c.tagged))
     if following:
         statement = statement.where(_FOLLOWING)
-    return statement.order_by(*_BY_PUSH).limit(_COUNT)
+    return Prepared(statement.order_by(*_BY_PUSH).limit(_COUNT))
 
 
 _DETAILS_OF: Final = _KNOWN.where(

@@ -41,7 +41,7 @@ class Prepared:
     def all(self, tx: sa.Connection, values: Mapping[str, Any]) -> list[Any]:
         """Return all rows."""
         native = self._for(tx)
-        return list(tx.execute(self.statement, values)) if native is None else native.all(tx, values)
+        return list(tx.execute(self.statement, values).all()) if native is None else native.all(tx, values)
 
     def first(self, tx: sa.Connection, values: Mapping[str, Any]) -> Any | None:
         """Return the first row, None if there is none."""
@@ -78,10 +78,12 @@ class _Native:
 
     def __init__(self, statement: Any, dialect: Dialect, columns: Sequence[str] | None) -> None:
         compiled: Any = statement.compile(dialect=dialect, column_keys=columns)
-        self._text: str = compiled.string
         self._fixed: dict[str, Any] = compiled.params
+        # With what SQLAlchemy would write into the text at each execution: separators are never bound.
+        expanded = compiled.construct_expanded_state(self._fixed)
+        self._text: str = expanded.statement
         self._places = [
-            (name, _impl(compiled.binds[name].type, dialect).bind_processor(dialect)) for name in compiled.positiontup
+            (name, _impl(compiled.binds[name].type, dialect).bind_processor(dialect)) for name in expanded.positiontup
         ]
         selected = list(getattr(statement, "selected_columns", ()))
         self._made = cast("Any", namedtuple("Row", [str(column.key) for column in selected], rename=True))._make  # noqa: PYI024 (no type has these names)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.compat import HTTPHeaders
-from botocore.credentials import ReadOnlyCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moorage.aws.sigv4 import Claim, SignedRequest, canonical_request, parse, signature, verify
+from moorage.aws.sigv4 import Claim, SignedRequest, parse, verify
 from moorage.domain.errors import IncompleteSignature, InvalidSignature
-from tests.aws.signing import IN_HEADER, IN_QUERY, SECRET, check, claim_of
+from tests.aws.signing import IN_HEADER, IN_QUERY, check, claim_of
 
 PRINTABLE = [chr(code) for code in range(0x20, 0x7F)]
 
@@ -88,70 +84,3 @@ def test_no_request_makes_anything_but_a_failure(
         assert claim is None or verify(request, claim, "secret", datetime.now(UTC)) == "never"  # type: ignore[func-returns-value]
     except (InvalidSignature, IncompleteSignature):
         pass
-
-
-class Reference(SigV4Auth):
-    """botocore's signer, applied to a received request instead of one about to be sent."""
-
-    def __init__(self, request: SignedRequest, claim: Claim, body_hash: str) -> None:
-        super().__init__(ReadOnlyCredentials(claim.access_key_id, SECRET, None), claim.service, claim.region)
-        self._received = request
-        self._claim = claim
-        self._body_hash = body_hash
-        self.request = AWSRequest(method=request.method, url=f"http://received{request.path}")
-        self.request.context["timestamp"] = claim.timestamp
-
-    def canonical(self) -> str:
-        """Return the text that is signed."""
-        return self.canonical_request(self.request)
-
-    def expected(self) -> str:
-        """Return the signature."""
-        return self.signature(self.string_to_sign(self.request, self.canonical()), self.request)
-
-    def headers_to_sign(self, request: AWSRequest) -> HTTPHeaders:  # noqa: ARG002 (botocore's signature)
-        """Return the headers that the claim names."""
-        headers = HTTPHeaders()
-        for name, value in self._received.headers:
-            if name in self._claim.signed_headers:
-                headers[name] = value
-        return headers
-
-    def canonical_query_string(self, request: AWSRequest) -> str:  # noqa: ARG002
-        """Return the query as it was received."""
-        # Its own reads a URL that is about to be sent, encoded or not. What was received is taken as it is.
-        return "&".join(sorted(self._received.query.split("&"), key=lambda pair: pair.split("=")))
-
-    def payload(self, request: AWSRequest) -> str:  # noqa: ARG002
-        """Return the hash of the body."""
-        return self._body_hash
-
-
-words = st.text(st.sampled_from("abz019-._~%2F"), max_size=8)
-bytes_as_text = st.binary(max_size=20).map(lambda data: data.decode("latin-1").replace("\n", "").replace("\r", ""))
-
-
-@given(
-    path=st.lists(words.filter(lambda word: word not in {"", ".", ".."}), max_size=3).map(
-        lambda parts: "/" + "/".join(parts)
-    ),
-    pairs=st.lists(st.tuples(st.text("abz019", min_size=1, max_size=5), words), max_size=5),
-    values=st.lists(bytes_as_text, min_size=1, max_size=3),
-    region=st.from_regex(r"[a-z0-9-]{1,32}", fullmatch=True),
-    day=st.dates(),
-    body_hash=st.sampled_from(["0" * 64, "f" * 64]),
-)
-@settings(max_examples=400, deadline=None)
-def test_signatures_are_botocores(
-    path: str, pairs: list[tuple[str, str]], values: list[str], region: str, day: date, body_hash: str
-) -> None:
-    """Of any request that can be signed, the text that is signed and the signature are those that botocore makes."""
-    base = claim_of(IN_HEADER)
-    headers = [("x-more", value) for value in values] + list(IN_HEADER.headers)
-    request = SignedRequest("POST", path, "&".join(f"{key}={value}" for key, value in pairs), headers, b"")
-    signed = tuple(sorted({*base.signed_headers, "x-more"}))
-    claim = replace(base, region=region, timestamp=f"{day:%Y%m%d}T120000Z", signed_headers=signed)
-    reference = Reference(request, claim, body_hash)
-
-    assert canonical_request(request, claim, body_hash) == reference.canonical()
-    assert signature(request, claim, SECRET, body_hash) == reference.expected()

@@ -54,6 +54,10 @@ class SignedRequest:
 
     body: bytes
 
+    def values(self, name: str) -> list[str]:
+        """Return the values of all headers of that name."""
+        return [value for given, value in self.headers if given == name]
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -72,8 +76,6 @@ class Claim:
     signed_headers: tuple[str, ...]
     signature: str
     signed_at: datetime
-    timestamp: str
-    """The moment of signing in the form that is signed, such as ``20260101T120000Z``."""
     expires: int | None
     """Seconds after ``signed_at``, for a presigned request."""
 
@@ -81,6 +83,11 @@ class Claim:
     def presigned(self) -> bool:
         """Whether the signature is in the query."""
         return self.expires is not None
+
+    @property
+    def timestamp(self) -> str:
+        """The moment of signing in the form that is signed, such as ``20260101T120000Z``."""
+        return stamp(self.signed_at)
 
 
 def parse(request: SignedRequest) -> Claim | None:
@@ -90,16 +97,15 @@ def parse(request: SignedRequest) -> Claim | None:
     Raises `IncompleteSignature` if it is and a part is missing, malformed or
     given twice, or if it is signed in both ways.
     """
-    named = _by_name(request)
-    authorization = named.get("authorization", [])
-    _bound(request, authorization)
-    query = _amz_query(request.query) if request.query else {}
+    _bound(request)
+    authorization = request.values("authorization")
+    query = _amz_query(request.query)
     in_header = any(value.strip().lower().startswith("aws4-") for value in authorization)
     if not in_header and not query.keys() & _QUERY_MARKS:
         return None
     if len(authorization) > 1 or (authorization and query.keys() & _QUERY_MARKS):
         raise IncompleteSignature(reason="Only one auth mechanism allowed; the request has more than one")
-    return _from_header(named, authorization[0].strip()) if in_header else _from_query(query)
+    return _from_header(request, authorization[0].strip()) if in_header else _from_query(query)
 
 
 def stamp(moment: datetime) -> str:
@@ -107,17 +113,10 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime(TIMESTAMP)
 
 
-def _by_name(request: SignedRequest) -> dict[str, list[str]]:
+def _bound(request: SignedRequest) -> None:
     if len(request.headers) > _MAX_HEADERS:
         raise IncompleteSignature(reason=f"The request has more than {_MAX_HEADERS} headers")
-    named: dict[str, list[str]] = {}
-    for name, value in request.headers:
-        named.setdefault(name, []).append(value)
-    return named
-
-
-def _bound(request: SignedRequest, authorization: Sequence[str]) -> None:
-    if any(len(value) > _MAX_AUTHORIZATION for value in authorization):
+    if any(len(value) > _MAX_AUTHORIZATION for value in request.values("authorization")):
         raise IncompleteSignature(reason=f"Authorization header is longer than {_MAX_AUTHORIZATION} bytes")
     if len(request.query) > _MAX_QUERY or request.query.count("&") > _MAX_PAIRS:
         raise IncompleteSignature(reason="The query is too long")
@@ -126,24 +125,22 @@ def _bound(request: SignedRequest, authorization: Sequence[str]) -> None:
 # --- The Authorization header ----------------------------------------------------
 
 
-def _from_header(named: Mapping[str, Sequence[str]], authorization: str) -> Claim:
+def _from_header(request: SignedRequest, authorization: str) -> Claim:
     algorithm, _, rest = authorization.partition(" ")
     _check_algorithm(algorithm)
     parts = _header_parts(rest)
-    amz_date, date = _single(named, "x-amz-date"), _single(named, "date")
+    dates = {name: _single(request, name) for name in ("x-amz-date", "date")}
     missing = [f"Authorization header requires '{name}' parameter." for name in _HEADER_PARTS if not parts.get(name)]
-    if not (amz_date or date):
+    if not any(dates.values()):
         missing.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
     if missing:
         raise IncompleteSignature(reason=" ".join(missing))
-    signed_at = _basic_date(amz_date) if amz_date else _http_date(date or "")
     return _claim(
         credential=parts["Credential"],
         signed_headers=parts["SignedHeaders"],
         signature=parts["Signature"],
-        signed_at=signed_at,
-        timestamp=amz_date or stamp(signed_at),
-        session_token=_single(named, "x-amz-security-token"),
+        signed_at=_basic_date(dates["x-amz-date"]) if dates["x-amz-date"] else _http_date(dates["date"] or ""),
+        session_token=_single(request, "x-amz-security-token"),
         expires=None,
     )
 
@@ -162,8 +159,8 @@ def _header_parts(text: str) -> dict[str, str]:
     return parts
 
 
-def _single(named: Mapping[str, Sequence[str]], name: str) -> str | None:
-    values = named.get(name, ())
+def _single(request: SignedRequest, name: str) -> str | None:
+    values = request.values(name)
     if len(values) > 1:
         raise IncompleteSignature(reason=f"The request has more than one {name!r} header.")
     return values[0].strip() if values else None
@@ -199,7 +196,6 @@ def _from_query(query: Mapping[str, str]) -> Claim:
         signed_headers=query["X-Amz-SignedHeaders"],
         signature=query["X-Amz-Signature"],
         signed_at=_basic_date(query["X-Amz-Date"]),
-        timestamp=query["X-Amz-Date"],
         session_token=query.get("X-Amz-Security-Token"),
         expires=_expires(query.get("X-Amz-Expires", "")),
     )
@@ -220,7 +216,6 @@ def _claim(
     signed_headers: str,
     signature: str,
     signed_at: datetime,
-    timestamp: str,
     session_token: str | None,
     expires: int | None,
 ) -> Claim:
@@ -235,7 +230,6 @@ def _claim(
         signed_headers=_header_names(signed_headers),
         signature=signature,
         signed_at=signed_at,
-        timestamp=timestamp,
         expires=expires,
     )
 

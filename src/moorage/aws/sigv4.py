@@ -1,9 +1,9 @@
 """
 Signature Version 4, verified: that who holds the secret made this request, just now, for this service.
 
-The arithmetic is that of botocore, which signs requests that it is about to send (docs/adr/0012); what is
-decided here is what it is applied to: exactly the headers that the request says are signed, the query and
-path as they were received, and the hash of the bytes that really came.
+The arithmetic is botocore's own; what is decided here is what it is applied
+to: exactly the headers that the request says are signed, the query and path as
+they were received, and the hash of the bytes that really came.
 
 `parse` and `verify` are two steps because the secret is looked up in between.
 """
@@ -12,18 +12,23 @@ from __future__ import annotations
 
 import hmac
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Final, cast
 
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.compat import HTTPHeaders
 from botocore.utils import normalize_url_path
 
-from moorage.aws.claims import ALGORITHM, Claim, SignedRequest, parse, stamp
+from moorage.aws.claims import Claim, SignedRequest, parse, stamp
 from moorage.domain.errors import IncompleteSignature, InvalidSignature
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from botocore.credentials import ReadOnlyCredentials
 
 __all__ = ["Claim", "SignedRequest", "parse", "verify"]
 
@@ -37,8 +42,6 @@ _MISMATCH: Final = (
 _REGION_RE: Final = re.compile(r"[a-z0-9-]{1,32}")
 _PATH_RE: Final = re.compile(r"/[!-\"$->@-~]*")
 _TERMINATOR: Final = "aws4_request"
-_REMEMBERED: Final = 1024
-_SIGNING_KEYS: Final[dict[bytes, bytes]] = {}
 _ONCE: Final = frozenset({"host", "date", "content-type"})
 """Headers that must not be repeated, apart from ``x-amz-*``: their readers take one value."""
 
@@ -64,7 +67,7 @@ def verify(
     _check_body(request, claim, body_hash)
     _check_form(request)
     try:
-        expected = signature(request, claim, secret, body_hash)
+        expected = _Recomputed(request, claim, secret, body_hash).expected()
     except UnicodeError:
         raise InvalidSignature(reason=_MISMATCH) from None
     if not hmac.compare_digest(expected.encode(), claim.signature.encode("utf-8", "replace")):
@@ -106,18 +109,17 @@ def _check_time(claim: Claim, now: datetime) -> None:
 
 def _check_coverage(request: SignedRequest, claim: Claim) -> None:
     """Refuse a request of which something that decides its meaning is not signed, or is there twice."""
-    signed = claim.signed_headers
+    signed = frozenset(claim.signed_headers)
     if "host" not in signed:
         raise InvalidSignature(reason="'Host' must be a 'SignedHeader' in the AWS Authorization.")
     given = [name for name, _ in request.headers]
     for name in given:
         if name.startswith("x-amz-") and name not in signed:
             raise InvalidSignature(reason=f"{name[:64]!r} must be a 'SignedHeader' in the AWS Authorization.")
+    if not signed <= frozenset(given):
+        raise InvalidSignature(reason=_MISMATCH)
     for name in signed:
-        count = given.count(name)
-        if not count:
-            raise InvalidSignature(reason=_MISMATCH)
-        if count > 1 and (name in _ONCE or name.startswith("x-amz-")):
+        if (name in _ONCE or name.startswith("x-amz-")) and given.count(name) > 1:
             raise IncompleteSignature(reason=f"The request has more than one {name[:64]!r} header.")
 
 
@@ -137,54 +139,54 @@ def _check_form(request: SignedRequest) -> None:
 def _check_body(request: SignedRequest, claim: Claim, body_hash: str) -> None:
     if claim.presigned and request.body:
         raise InvalidSignature(reason="A presigned request has no body: its signature would not cover it.")
-    if any(name == "x-amz-content-sha256" and value.strip() != body_hash for name, value in request.headers):
+    if any(value.strip() != body_hash for value in request.values("x-amz-content-sha256")):
         raise InvalidSignature(reason="The 'x-amz-content-sha256' header does not match what was received.")
 
 
-# --- The arithmetic: a test holds each step to botocore's own ---------------------------
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What botocore's signer reads of its credentials."""
+
+    access_key: str
+    secret_key: str
+    token: None = None
+
+    def __repr__(self) -> str:
+        return f"_Key({self.access_key!r})"
 
 
-def signature(request: SignedRequest, claim: Claim, secret: str, body_hash: str) -> str:
-    """Return the signature that the secret gives what the claim names of a request; raises UnicodeError."""
-    canonical = sha256(canonical_request(request, claim, body_hash).encode()).hexdigest()
-    scope = f"{claim.timestamp[:8]}/{claim.region}/{claim.service}/{_TERMINATOR}"
-    text = f"{ALGORITHM}\n{claim.timestamp}\n{scope}\n{canonical}"
-    key = _signing_key(secret, claim.timestamp[:8], claim.region, claim.service)
-    return hmac.digest(key, text.encode(), "sha256").hex()
+class _Recomputed(SigV4Auth):
+    """botocore's signer, applied to a received request instead of one about to be sent."""
 
+    def __init__(self, request: SignedRequest, claim: Claim, secret: str, body_hash: str) -> None:
+        key = cast("ReadOnlyCredentials", _Key(claim.access_key_id, secret))
+        super().__init__(key, claim.service, claim.region)
+        self._received = request
+        self._claim = claim
+        self._body_hash = body_hash
 
-def canonical_request(request: SignedRequest, claim: Claim, body_hash: str) -> str:
-    """Return the text of which the hash is signed; raises UnicodeError for headers that are not bytes."""
-    lines = [request.method, quote(request.path, safe="/~"), _canonical_query(request, claim)]
-    values: dict[str, list[str]] = {name: [] for name in claim.signed_headers}
-    for name, value in request.headers:
-        if name in values:
-            # One character for each byte that came: text of any other kind would be signed as something else.
-            values[name].append(" ".join(value.encode("latin-1").decode("latin-1").split()))
-    lines += [f"{name}:{','.join(given)}" for name, given in values.items()]
-    return "\n".join([*lines, "", ";".join(claim.signed_headers), body_hash])
+    def expected(self) -> str:
+        """Return the signature that the request should have."""
+        request = AWSRequest(method=self._received.method, url=f"http://received{self._received.path}")
+        request.context["timestamp"] = self._claim.timestamp
+        return self.signature(self.string_to_sign(request, self.canonical_request(request)), request)
 
+    def headers_to_sign(self, request: AWSRequest) -> HTTPHeaders:  # noqa: ARG002 (botocore's signature)
+        """Return the headers that the claim names, all of them and no others."""
+        headers = HTTPHeaders()
+        for name, value in self._received.headers:
+            if name in self._claim.signed_headers:
+                # One character for each byte that came: text of any other kind would be signed as something else.
+                headers[name] = value.encode("latin-1").decode("latin-1")
+        return headers
 
-def _canonical_query(request: SignedRequest, claim: Claim) -> str:
-    """Return the query as received, sorted, without the signature itself."""
-    if not request.query:
-        return ""
-    # Not decoded and encoded again: two queries that read differently must not be signed alike.
-    split = [pair.partition("=") for pair in request.query.split("&")]
-    dropped = "X-Amz-Signature" if claim.presigned else None
-    return "&".join(f"{key}={value}" for key, value in sorted((k, v) for k, _, v in split if k != dropped))
+    def canonical_query_string(self, request: AWSRequest) -> str:  # noqa: ARG002
+        """Return the query as received, sorted, without the signature itself."""
+        # Not decoded and encoded again: two queries that read differently must not be signed alike.
+        split = [pair.partition("=") for pair in self._received.query.split("&")] if self._received.query else []
+        dropped = "X-Amz-Signature" if self._claim.presigned else None
+        return "&".join(f"{key}={value}" for key, value in sorted((k, v) for k, _, v in split if k != dropped))
 
-
-def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
-    """Return the key of a secret for a day, a region and a service: four steps, and the same all day."""
-    # Nothing is decided by what is remembered: the secret was read from its row, in this very request.
-    named = sha256(f"{secret}\n{date}\n{region}\n{service}".encode()).digest()
-    key = _SIGNING_KEYS.get(named)
-    if key is None:
-        key = f"AWS4{secret}".encode()
-        for part in (date, region, service, _TERMINATOR):
-            key = hmac.digest(key, part.encode(), "sha256")
-        if len(_SIGNING_KEYS) >= _REMEMBERED:
-            _SIGNING_KEYS.clear()
-        _SIGNING_KEYS[named] = key
-    return key
+    def payload(self, request: AWSRequest) -> str:  # noqa: ARG002
+        """Return the hash of the bytes that came."""
+        return self._body_hash

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import hmac
-import json
 import threading
 import time
 from dataclasses import dataclass
@@ -35,16 +33,8 @@ _NONCE_BYTES: Final = 12
 _MAX_TOKEN: Final = 4096
 _ALGORITHMS: Final = ["HS256"]
 _KEPT: Final = 4096
-_CLAIMS: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 _LOOK: Final = 1.0
 """Seconds between two looks at whether the keys have changed."""
-
-
-def _urlsafe(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
-
-
-_HEADER: Final = _urlsafe(_CLAIMS.encode({"typ": "JWT", "alg": "HS256"}).encode())
 
 
 class Expired(ValueError):
@@ -71,8 +61,7 @@ class _Derived:
         if len(master) != KEY_BYTES:
             raise ValueError(f"the master key must have {KEY_BYTES} bytes")
         self._master = master
-        self.signing = cache(lambda purpose: self._derive(f"sign:{purpose}"))
-        self._verifying = cache(lambda purpose: OctKey.import_key(self.signing(purpose)))
+        self.signing = cache(lambda purpose: OctKey.import_key(self._derive(f"sign:{purpose}")))
         # That a signature is good never changes; whether the token still counts
         # (its time, its key) is asked anew each time.
         self.verify = lru_cache(maxsize=_KEPT)(self._verify)
@@ -84,7 +73,7 @@ class _Derived:
 
     def _verify(self, purpose: str, token: str) -> dict[str, Any]:
         try:
-            return jwt.decode(token, self._verifying(purpose), algorithms=_ALGORITHMS).claims
+            return jwt.decode(token, self.signing(purpose), algorithms=_ALGORITHMS).claims
         except (JoseError, ValueError, TypeError, RecursionError):
             raise Forged from None
 
@@ -174,10 +163,7 @@ class Keyring:
         """Return a compact signed token; ``lifetime`` in seconds."""
         if lifetime is not None:
             claims = {**claims, "exp": int(self._clock() + lifetime)}
-        # To write a token is one HMAC, as often as somebody logs in. To read one is joserfc's.
-        text = _HEADER + b"." + _urlsafe(_CLAIMS.encode(claims).encode())
-        signature = hmac.digest(self._in_use().signing(purpose), text, "sha256")
-        return (text + b"." + _urlsafe(signature)).decode()
+        return jwt.encode({"alg": "HS256"}, claims, self._in_use().signing(purpose), algorithms=_ALGORITHMS)
 
     def verify(self, purpose: str, token: str) -> dict[str, Any]:
         """Return the claims of a token signed for this purpose; raise `Forged` or `Expired`."""

@@ -3,11 +3,13 @@ What collecting costs: blobs that nothing needs, from rows to bytes, and what pu
 
     python -m benchmarks.collection --rows 100000 [--storage disk|s3] [--database sqlite|postgres] [--absent]
 
-One process collects. Beside it, a server with two workers over the same rows
-answers one client that pulls and one that pushes: first with the collector idle,
-then while it runs. The ratio of the two is the figure; absolute times are those of
-the machine. The store holds one byte for each blob, or with ``--absent`` nothing:
-then only rows and the calls to the store are measured.
+A server with two workers answers one client that pulls and one that pushes, each with a short pause between two
+units of work: first with its collector idle, then while it takes away rows, then while it takes away bytes. The
+ratios of these are the figures; absolute times are those of the machine. With ``--no-load`` one process collects,
+and nobody else is there: how fast it can be. ``--pace`` is the setting ``gc_pace``.
+
+The store holds one byte for each blob, or with ``--absent`` nothing: then only rows and the calls to the store are
+measured.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import argparse
 import contextlib
 import hashlib
 import os
+import re
 import resource
 import statistics
 import sys
@@ -34,7 +37,7 @@ import sqlalchemy as sa
 from moorage import app
 from moorage.config import Settings
 from moorage.domain.names import RepositoryName
-from moorage.jobs import Run
+from moorage.jobs import Run, leases
 from moorage.jobs.collection import collect
 from moorage.registry import repositories
 from moorage.registry.tables import blobs, condemned, loose_layers, repository_blobs
@@ -50,6 +53,8 @@ _BATCH: Final = 5000
 _MEASURED: Final = 15.0
 """Seconds of requests with the collector idle."""
 _BEFORE: Final = timedelta(days=2)
+_LOOK: Final = 0.2
+PHASES: Final = ("rows", "bytes")
 
 
 def stack(given: argparse.Namespace, held: contextlib.ExitStack, data: Path) -> list[str]:
@@ -98,14 +103,14 @@ def _bytes(registry: Registry, upload_id: str, *, absent: bool) -> str:
 class Requests:
     """One client that asks for the same thing again and again, and how long each answer took."""
 
-    def __init__(self, ask: Callable[[], object]) -> None:
-        self._ask = ask
+    def __init__(self, ask: Callable[[], object], think: float) -> None:
+        self._ask, self._think = ask, think
         self.seconds: list[float] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
-        while not self._ended.is_set():
+        while not self._ended.wait(self._think):
             began = time.perf_counter()
             self._ask()
             self.seconds.append(time.perf_counter() - began)
@@ -140,11 +145,11 @@ def clients(server: servers.Server) -> dict[str, Callable[[], object]]:
 
 
 @contextlib.contextmanager
-def measured(units: dict[str, Callable[[], object]]) -> Iterator[dict[str, list[float]]]:
+def measured(units: dict[str, Callable[[], object]], think: float) -> Iterator[dict[str, list[float]]]:
     """Let all clients work for the length of a block, and give their times when it has ended."""
     found: dict[str, list[float]] = {}
     with contextlib.ExitStack() as held:
-        asking = {name: held.enter_context(Requests(unit)) for name, unit in units.items()}
+        asking = {name: held.enter_context(Requests(unit, think)) for name, unit in units.items()}
         yield found
     found |= {name: one.seconds for name, one in asking.items()}
 
@@ -154,67 +159,120 @@ def tail(seconds: Sequence[float]) -> float:
     return statistics.quantiles(seconds, n=100)[98] * 1000
 
 
-def run_collector(registry: Registry) -> dict[str, float]:
-    """Collect all, in the two runs that it takes; return the seconds of each and what it came to."""
-    told: dict[str, float] = {}
-    for name in ("rows", "bytes"):
-        now, run, began = registry.clock(), Run(), time.perf_counter()
-        collect(registry, now, run)
-        told[name] = time.perf_counter() - began
-        with registry.database.write() as tx:
-            # Bytes outlive their rows for a while, which is not waited for here.
-            tx.execute(sa.update(condemned).values(due_at=now))
-    told["objects"] = run.facts["objects"]
-    return told
+def collected_here(registry: Registry) -> dict[str, float]:
+    """Collect all, in the two runs that it takes; return the seconds of each."""
+    taken: dict[str, float] = {}
+    for phase in PHASES:
+        began = time.perf_counter()
+        collect(registry, registry.clock(), Run())
+        taken[phase] = time.perf_counter() - began
+        hasten(registry)
+    return taken
 
 
-def memory() -> float:
+def hasten(registry: Registry) -> None:
+    """Make bytes due, which outlive their rows for a while that is not waited for here."""
+    with registry.database.write() as tx:
+        tx.execute(sa.update(condemned).values(due_at=registry.clock()))
+
+
+def postpone(registry: Registry) -> None:
+    """Have the server's collector wait until it is asked."""
+    with registry.database.write() as tx:
+        leases.ensure(tx, "gc", registry.clock() + timedelta(days=1))
+
+
+def collected_there(registry: Registry) -> float:
+    """Ask the server's collector for a run, and wait for its end; return the seconds."""
+    began = time.perf_counter()
+    with registry.database.write() as tx:
+        leases.ask(tx, "gc", "", registry.clock())
+    while _is_at_work(registry):
+        time.sleep(_LOOK)
+    return time.perf_counter() - began
+
+
+def _is_at_work(registry: Registry) -> bool:
+    with registry.database.read() as tx:
+        (row,) = leases.rows(tx, "gc")
+        waiting = tx.execute(sa.select(condemned.c.id).where(condemned.c.due_at <= registry.clock()).limit(1)).first()
+    return row["leased_by"] is not None or row["again"] or row["next_run_at"] <= registry.clock() or waiting is not None
+
+
+def peaks(server: servers.Server) -> float:
+    """Return the most that any worker has held, in MiB (Linux)."""
+    pid = server.process.pid
+    workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return (
+        max(float(re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{one}/status").read_text())[0]) for one in workers) / 1024
+    )
+
+
+def own_peak() -> float:
     """Return the most that this process has held, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def measure(given: argparse.Namespace, data: Path, flags: list[str]) -> list[tuple[str, str]]:
-    """Fill, measure idle, collect under the same load, and return rows of a table."""
+def opened(given: argparse.Namespace, data: Path, flags: list[str]) -> Registry:
+    """Make an installation of what the flags name."""
     words = {name.removeprefix("--"): value for name, value in zip(*[iter(flags)] * 2, strict=True)}
     chosen: Any = {"data": data, "account_id": servers.ACCOUNT, "region": servers.REGION, **words}
-    settings = Settings(**chosen)
+    settings = Settings(gc_pace=given.pace, **chosen)
     app.prepare(settings)
-    registry = app.open_registry(settings)
-    clock = registry.clock() - _BEFORE
-    try:
-        fill(registry, given.rows, absent=given.absent, clock=clock)
-        before, idle, busy = memory(), {}, {}
+    return app.open_registry(settings)
+
+
+def measure(given: argparse.Namespace, data: Path, flags: list[str]) -> list[tuple[str, str]]:
+    """Fill, measure idle, collect under the same load, and return rows of a table."""
+    with contextlib.closing(opened(given, data, flags)) as registry:
+        fill(registry, given.rows, absent=given.absent, clock=registry.clock() - _BEFORE)
         if given.no_load:
-            told = run_collector(registry)
-        else:
-            # The server's own runs would take part in what is measured.
-            server = servers.start(data, *flags, variables={"MOORAGE_JOBS": "false"})
-            with contextlib.ExitStack() as held:
-                held.callback(server.stop)
-                units = clients(server)
-                with measured(units) as idle:
-                    time.sleep(_MEASURED)
-                with measured(units) as busy:
-                    told = run_collector(registry)
-        grown = memory() - before
-    finally:
-        registry.close()
-    taken = told["rows"] + told["bytes"]
-    rows = [
-        ("objects", f"{told['objects']:,.0f}"),
-        ("objects a second, rows and bytes", f"{told['objects'] / taken:,.0f}"),
-        ("rows alone", f"{told['objects'] / told['rows']:,.0f}/s"),
-        ("bytes alone", f"{told['objects'] / told['bytes']:,.0f}/s"),
+            before = own_peak()
+            taken = collected_here(registry)
+            return speeds(given.rows, taken, own_peak() - before)
+        return under_load(given, registry, data, flags)
+
+
+def under_load(given: argparse.Namespace, registry: Registry, data: Path, flags: list[str]) -> list[tuple[str, str]]:
+    """Let the server's own collector do it while clients are at work."""
+    postpone(registry)
+    variables = {"MOORAGE_JOBS_POLL_SECONDS": "1", "MOORAGE_GC_PACE": str(given.pace)}
+    server, taken, busy = servers.start(data, *flags, variables=variables), {}, {}
+    with contextlib.ExitStack() as held:
+        held.callback(server.stop)
+        units = clients(server)
+        with measured(units, given.think) as idle:
+            time.sleep(_MEASURED)
+        before = peaks(server)
+        for phase in PHASES:
+            with measured(units, given.think) as busy[phase]:
+                taken[phase] = collected_there(registry)
+            hasten(registry)
+        grown = peaks(server) - before
+    return speeds(given.rows, taken, grown) + [
+        row
+        for phase in PHASES
+        for name in units
+        for row in ratios(f"{name} while {phase} go", idle[name], busy[phase][name])
+    ]
+
+
+def speeds(count: int, taken: dict[str, float], grown: float) -> list[tuple[str, str]]:
+    """Return what was done in which time."""
+    return [
+        ("objects a second, rows and bytes", f"{count / sum(taken.values()):,.0f}"),
+        *((f"{phase} alone", f"{count / taken[phase]:,.0f}/s") for phase in PHASES),
         ("memory grown while collecting", f"{grown:.1f} MiB"),
     ]
-    for name in idle:
-        ratio = tail(busy[name]) / tail(idle[name])
-        rows.append(
-            (f"{name}, p99 idle, collecting", f"{tail(idle[name]):.0f} ms, {tail(busy[name]):.0f} ms: {ratio:.2f}")
-        )
-        half = statistics.median(busy[name]) / statistics.median(idle[name])
-        rows.append((f"{name}, median, ratio (requests)", f"{half:.2f} ({len(idle[name])}, {len(busy[name])})"))
-    return rows
+
+
+def ratios(what: str, idle: Sequence[float], busy: Sequence[float]) -> list[tuple[str, str]]:
+    """Return how much longer the same took."""
+    half = statistics.median(busy) / statistics.median(idle)
+    return [
+        (f"{what}: p99", f"{tail(idle):.0f} ms, {tail(busy):.0f} ms: {tail(busy) / tail(idle):.2f}"),
+        (f"{what}: median, ratio (requests)", f"{half:.2f} ({len(idle)}, {len(busy)})"),
+    ]
 
 
 def main() -> None:
@@ -225,13 +283,18 @@ def main() -> None:
     parser.add_argument("--s3", choices=objects.SERVERS, default="rclone", help="which S3 server")
     parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--absent", action="store_true", help="rows whose bytes are not there")
+    parser.add_argument("--pace", type=int, default=25, help="percent of its time in which it works")
+    parser.add_argument("--think", type=float, default=0.05, help="seconds between two units of a client's work")
     parser.add_argument("--no-load", action="store_true", help="no clients meanwhile")
     given = parser.parse_args()
     credentials = mock.patch.dict(os.environ, servers.S3_CREDENTIALS)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as held, credentials:
         data = Path(folder) / "data"
         rows = measure(given, data, stack(given, held, data))
-    where = f"{given.database}, {given.storage}{', bytes absent' if given.absent else ''}"
+    store = given.storage if given.storage == "disk" else given.s3
+    where = (
+        f"{given.rows:,} rows, {given.database}, {store}{', bytes absent' if given.absent else ''}, pace {given.pace}"
+    )
     sys.stdout.write(f"| {where}; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} | |\n|---|---|\n")
     for what, figure in rows:
         sys.stdout.write(f"| {what} | {figure} |\n")

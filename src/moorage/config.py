@@ -169,6 +169,9 @@ class Settings:
     gc_grace_minutes: int = 24 * 60
     """Minutes that a layer may wait in a repository for the image that needs it."""
 
+    gc_pace: int = 25
+    """Percent of its time in which garbage collection works; in the rest of it, others find disk and database free."""
+
     undelete_hours: int = 24
     """Hours in which a deleted image can be restored. Its layers are kept, and count, as long; 0 keeps nothing."""
 
@@ -197,6 +200,7 @@ class Settings:
             "database_timeout_seconds must be at least 3": self.database_timeout_seconds >= _SHORTEST_TIMEOUT,
             "upload_expiry_hours must be at least 1": self.upload_expiry_hours >= 1,
             "gc_grace_minutes must be at least 1": self.gc_grace_minutes >= 1,
+            "gc_pace must be between 1 and 100": 1 <= self.gc_pace <= 100,  # noqa: PLR2004 (percent)
             "undelete_hours must be 0 or more": self.undelete_hours >= 0,
             "min_free_mib must be 0 or more": self.min_free_mib >= 0,
             "verify_interval_days must be 0 or more": self.verify_interval_days >= 0,

@@ -284,9 +284,8 @@ class Machine(RuleBasedStateMachine):
         """Take a few layers from where nothing needs them."""
         with self.bench.read() as ctx:
             due = collection.due_layers(ctx, self.now, limit)
-        for of_repository in due:
-            with self.bench.write() as ctx:
-                collection.settle_layers(ctx, of_repository, self.now)
+        with self.bench.write() as ctx:
+            collection.settle(ctx, due, self.now)
 
     @rule(limit=LIMITS)
     def settle_blobs(self, limit: int) -> None:
@@ -377,10 +376,10 @@ def run(bench: Restarted, examples: int) -> None:
 def test_the_collector_between_pushes(tmp_path: Path) -> None:
     """No order of its steps takes what is needed or promised, and none leaves anything behind."""
     with opened(tmp_path) as bench:
-        run(bench, 8)
+        run(bench, 30)
 
 
 def test_the_collector_between_pushes_on_postgres(tmp_path: Path, cluster: Cluster) -> None:
     """... nor on PostgreSQL."""
     with opened(tmp_path, database=cluster.migrated()) as bench:
-        run(bench, 4)
+        run(bench, 15)

@@ -28,6 +28,8 @@ _CHUNK: Final = 1024 * 1024
 class DiskStore:
     """A `BlobStore` in one folder, shared by all workers of one machine."""
 
+    at_once = 50
+
     def __init__(self, root: Path) -> None:
         self.root = root
         root.mkdir(parents=True, exist_ok=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from moorage import logs
 from moorage.domain.errors import StoreUnavailable
 from moorage.jobs import leases
+from moorage.jobs.pacing import Pace
 from moorage.registry import collection, deleted
 from moorage.registry.again import again
 
@@ -16,15 +18,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.jobs.work import Run
-    from moorage.registry.collection import Bytes
+    from moorage.registry.collection import Bytes, Settled
     from moorage.registry.core import Context, Registry
 
 T = TypeVar("T")
 
-_ROWS: Final = 500
-"""Rows in one transaction: short enough that a push does not wait for it."""
 _OBJECTS: Final = 1000
-"""Objects that are deleted together."""
+"""Objects that are claimed together, at least."""
 _HELPERS: Final = 4
 """Workers that delete bytes beside the one that runs the job, at most."""
 HELP: Final = "gc-help"
@@ -48,22 +48,22 @@ class Progress:
 
 def collect(registry: Registry, now: datetime, run: Run) -> None:
     """Forget deleted images, then unneeded layers, then blobs without a repository, then delete bytes."""
-    progress = Progress(run)
-    for purged in _purge(registry, now):
+    progress, collector = Progress(run), _Collector(registry, now, run)
+    for purged in collector.purge():
         progress.add(images=purged)
-    for lost in _settle_layers(registry, now):
-        progress.add(layers=lost)
-    for gone in _settle_blobs(registry, now):
+    for settled in collector.settle_layers():
+        progress.add(layers=settled.layers, blobs=settled.blobs)
+    for gone in collector.settle_blobs():
         progress.add(blobs=gone)
     progress.total = _call_for_help(registry, now)
-    for taken in _delete_bytes(registry, now):
+    for taken in collector.delete_bytes():
         progress.add(objects=len(taken), bytes=sum(one.size for one in taken))
 
 
 def help_collect(registry: Registry, now: datetime, run: Run) -> None:
     """Delete bytes beside whoever asked for help: what one has claimed the others leave alone."""
     progress = Progress(run)
-    for taken in _delete_bytes(registry, now):
+    for taken in _Collector(registry, now, run).delete_bytes():
         progress.add(objects=len(taken), bytes=sum(one.size for one in taken))
 
 
@@ -79,50 +79,63 @@ def _call_for_help(registry: Registry, now: datetime) -> int:
     return count
 
 
-def _unit(registry: Registry, work: Callable[[Context], T]) -> T:
-    """Run work in a transaction; anew, where somebody who took the same rows in another order was let through."""
+class _Collector:
+    """The steps of a run, each of which yields what it has done after each transaction."""
 
-    def unit() -> T:
-        with registry.write(registry.system()) as ctx:
+    def __init__(self, registry: Registry, now: datetime, run: Run) -> None:
+        self._registry, self._now = registry, now
+        self._pace = Pace(run, registry.settings.gc_pace)
+
+    def purge(self) -> Iterator[int]:
+        while True:
+            limit = self._pace.rows
+            purged = self._write(partial(deleted.purge, now=self._now, limit=limit), limit)
+            yield purged
+            if purged < limit:
+                return
+
+    def settle_layers(self) -> Iterator[Settled]:
+        while due := self._read(partial(collection.due_layers, now=self._now, limit=self._pace.rows)):
+            rows = sum(len(one.digests) for one in due)
+            yield self._write(partial(collection.settle, due=due, now=self._now), rows)
+
+    def settle_blobs(self) -> Iterator[int]:
+        while due := self._read(partial(collection.due_blobs, now=self._now, limit=self._pace.rows)):
+            yield self._write(partial(collection.settle_blobs, digests=due), len(due))
+
+    def delete_bytes(self) -> Iterator[Sequence[Bytes]]:
+        at_once = self._registry.blobs.at_once
+        limit = max(_OBJECTS, at_once)
+        while claimed := self._write(partial(collection.claim, now=self._now, limit=limit)):
+            taken: list[Bytes] = []
+            for first in range(0, len(claimed), at_once):
+                began = time.perf_counter()
+                taken += _deleted(self._registry, claimed[first : first + at_once])
+                self._pace.rest(time.perf_counter() - began)
+            self._write(partial(collection.forget, deleted=taken))
+            yield taken
+
+    def _read(self, work: Callable[[Context], T]) -> T:
+        with self._registry.read(self._registry.system()) as ctx:
             return work(ctx)
 
-    return again(unit)
+    def _write(self, work: Callable[[Context], T], rows: int | None = None) -> T:
+        """Run work in a transaction; anew, where somebody who took the same rows in another order was let through."""
 
+        def unit() -> tuple[T, float, float]:
+            with self._registry.write(self._registry.system()) as ctx:
+                # To wait for the others is no work.
+                began = time.perf_counter()
+                result = work(ctx)
+                ended = time.perf_counter()
+            return result, ended - began, time.perf_counter() - ended
 
-def _purge(registry: Registry, now: datetime) -> Iterator[int]:
-    purged = _ROWS
-    while purged == _ROWS:
-        purged = _unit(registry, partial(deleted.purge, now=now, limit=_ROWS))
-        yield purged
-
-
-def _settle_layers(registry: Registry, now: datetime) -> Iterator[int]:
-    while True:
-        with registry.read(registry.system()) as ctx:
-            due = collection.due_layers(ctx, now, _ROWS)
-        if not due:
-            return
-        for of_repository in due:
-            yield _unit(registry, partial(collection.settle_layers, due=of_repository, now=now))
-
-
-def _settle_blobs(registry: Registry, now: datetime) -> Iterator[int]:
-    while True:
-        with registry.read(registry.system()) as ctx:
-            due = collection.due_blobs(ctx, now, _ROWS)
-        if not due:
-            return
-        yield _unit(registry, partial(collection.settle_blobs, digests=due))
-
-
-def _delete_bytes(registry: Registry, now: datetime) -> Iterator[Sequence[Bytes]]:
-    while True:
-        claimed = _unit(registry, partial(collection.claim, now=now, limit=_OBJECTS))
-        if not claimed:
-            return
-        taken = _deleted(registry, claimed)
-        _unit(registry, partial(collection.forget, deleted=taken))
-        yield taken
+        result, taken, committing = again(unit)
+        if rows is not None:
+            # Commits take as long as the disk wants: that is no matter of rows.
+            self._pace.learn(rows, taken)
+        self._pace.rest(taken + committing)
+        return result
 
 
 def _deleted(registry: Registry, claimed: Sequence[Bytes]) -> Sequence[Bytes]:

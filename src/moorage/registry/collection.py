@@ -7,8 +7,9 @@ that makes its rows true:
 * loose layers: a layer is new in a repository, or an image that needed it has
   gone. When its time has come and no image of the repository needs it, the
   repository loses it;
-* loose blobs: a repository has lost a layer. When no repository has it, the
-  blob's row goes, and its bytes are condemned;
+* loose blobs: somebody has taken a layer from a repository. When no repository
+  has it, the blob's row goes, and its bytes are condemned. Of a layer whose time
+  has come this is decided in the same transaction;
 * condemned bytes: no row refers to them, so that nobody can be given them any
   more. They are deleted in batches.
 
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from moorage.registry import usage
+from moorage.registry.among import among
 from moorage.registry.batches import batches
 from moorage.registry.prepared import Prepared
 from moorage.registry.tables import (
@@ -102,7 +104,12 @@ def condemn(ctx: Context, location: str, size: int, *, delay: timedelta = timede
 
 
 def _condemn(ctx: Context, gone: Iterable[Bytes], due_at: datetime) -> None:
-    rows = [{"id": ctx.registry.new_id(), "location": one.location, "size": one.size, "due_at": due_at} for one in gone]
+    # Neighbours in the index, which then grows in one place: random ones would each touch a page of their own.
+    batch = ctx.registry.new_id()[:24]
+    rows = [
+        {"id": f"{batch}{number:012x}", "location": one.location, "size": one.size, "due_at": due_at}
+        for number, one in enumerate(gone)
+    ]
     if rows:
         ctx.tx.execute(sa.insert(condemned), rows)
 
@@ -139,36 +146,53 @@ def due_layers(ctx: Context, now: datetime, limit: int) -> list[DueLayers]:
     return [DueLayers(*item) for item in by_repository.items()]
 
 
-def settle_layers(ctx: Context, due: DueLayers, now: datetime) -> int:
-    """Take from a repository those of the layers that none of its images needs; return how many."""
+class Settled(NamedTuple):
+    """What came of a look at loose layers."""
+
+    layers: int
+    """Taken from their repositories."""
+    blobs: int
+    """Removed, because no repository has them any more."""
+
+
+def settle(ctx: Context, due: Sequence[DueLayers], now: datetime) -> Settled:
+    """Take from repositories those of the layers that no image needs, and remove the blobs that nobody has then."""
+    lost = [digest for one in sorted(due) for digest in settle_layers(ctx, one, now)]
+    # At once, and not by the queue: that would be two more writes for each.
+    return Settled(len(lost), settle_blobs(ctx, lost) if lost else 0)
+
+
+def settle_layers(ctx: Context, due: DueLayers, now: datetime) -> set[str]:
+    """Take from a repository those of the layers that none of its images needs, and return them."""
     locked = sa.select(repositories.c.id).where(repositories.c.id == due.repository_id).with_for_update()
     if ctx.tx.execute(locked).first() is None:
-        return 0
-    mine = sa.and_(loose_layers.c.repository_id == due.repository_id, loose_layers.c.digest.in_(due.digests))
-    still = sa.select(loose_layers.c.digest).where(mine, loose_layers.c.due_at <= now)
-    loose = set(ctx.tx.execute(still).scalars())
+        return set()
+    tx, mine = ctx.tx, loose_layers.c.repository_id == due.repository_id
+    still = sa.select(loose_layers.c.digest).where(
+        mine, among(tx, loose_layers.c.digest, due.digests), loose_layers.c.due_at <= now
+    )
+    loose = set(tx.execute(still).scalars())
     needing = sa.select(edges.c.child).where(
-        edges.c.repository_id == due.repository_id, edges.c.child.in_(loose), edges.c.kind == "layer"
+        edges.c.repository_id == due.repository_id, among(tx, edges.c.child, loose), edges.c.kind == "layer"
     )
-    lost = loose - set(ctx.tx.execute(needing.distinct()).scalars())
-    ctx.tx.execute(
-        sa.delete(loose_layers).where(
-            loose_layers.c.repository_id == due.repository_id, loose_layers.c.digest.in_(loose - lost)
-        )
-    )
-    unlink(ctx, due.repository_id, lost, now)
-    return len(lost)
+    needed = set(tx.execute(needing.distinct()).scalars())
+    if needed:
+        tx.execute(sa.delete(loose_layers).where(mine, among(tx, loose_layers.c.digest, needed)))
+    _release(ctx, due.repository_id, loose - needed)
+    return loose - needed
 
 
 def unlink(ctx: Context, repository_id: str, digests: Collection[str], due_at: datetime) -> None:
     """Take layers away from a repository, and look at the blobs at ``due_at``. The caller has its lock."""
     loosen_blobs(ctx, repository_id, digests, due_at)
-    usage.release_layers(ctx.tx, repository_id, digests)
-    ctx.tx.execute(
-        sa.delete(repository_blobs).where(
-            repository_blobs.c.repository_id == repository_id, repository_blobs.c.digest.in_(digests)
-        )
-    )
+    _release(ctx, repository_id, digests)
+
+
+def _release(ctx: Context, repository_id: str, digests: Collection[str]) -> None:
+    if digests:
+        usage.release_layers(ctx.tx, repository_id, digests)
+        lost = among(ctx.tx, repository_blobs.c.digest, digests)
+        ctx.tx.execute(sa.delete(repository_blobs).where(repository_blobs.c.repository_id == repository_id, lost))
 
 
 def due_blobs(ctx: Context, now: datetime, limit: int) -> list[str]:
@@ -182,17 +206,17 @@ def settle_blobs(ctx: Context, digests: Sequence[str]) -> int:
     rows = ctx.tx.execute(
         # In order, so that two that lock many of them cannot wait for each other.
         sa.select(blobs.c.digest, blobs.c.location, blobs.c.size)
-        .where(blobs.c.digest.in_(digests))
+        .where(among(ctx.tx, blobs.c.digest, digests))
         .order_by(blobs.c.digest)
         .with_for_update()
     ).all()
     # A link that came before the lock is seen here; one that comes later finds no blob.
-    linked = sa.select(repository_blobs.c.digest).where(repository_blobs.c.digest.in_(digests)).distinct()
+    linked = sa.select(repository_blobs.c.digest).where(among(ctx.tx, repository_blobs.c.digest, digests)).distinct()
     kept = set(ctx.tx.execute(linked).scalars())
-    ctx.tx.execute(sa.delete(loose_blobs).where(loose_blobs.c.digest.in_(digests)))
+    ctx.tx.execute(sa.delete(loose_blobs).where(among(ctx.tx, loose_blobs.c.digest, digests)))
     gone = [row for row in rows if row.digest not in kept]
     if gone:
-        ctx.tx.execute(sa.delete(blobs).where(blobs.c.digest.in_([row.digest for row in gone])))
+        ctx.tx.execute(sa.delete(blobs).where(among(ctx.tx, blobs.c.digest, [row.digest for row in gone])))
         _condemn(ctx, [Bytes("", row.location, row.size) for row in gone], ctx.now + min(READERS, grace(ctx)))
     return len(gone)
 
@@ -256,7 +280,7 @@ def claim(ctx: Context, now: datetime, limit: int) -> list[Bytes]:
 
 def forget(ctx: Context, deleted: Collection[Bytes]) -> None:
     """Note that bytes have been deleted."""
-    ctx.tx.execute(sa.delete(condemned).where(condemned.c.id.in_([one.id for one in deleted])))
+    ctx.tx.execute(sa.delete(condemned).where(among(ctx.tx, condemned.c.id, [one.id for one in deleted])))
 
 
 # --- Told -----------------------------------------------------------------------------

@@ -116,6 +116,9 @@ class BlobStore(Protocol):
     A store may keep one location in several pieces, each of which is a location too.
     """
 
+    at_once: int
+    """So many locations `delete_many` is best given: of more, others who use the store would notice."""
+
     def new_location(self, upload_id: str) -> str:
         """Return the location of an upload to which nothing has been written yet."""
 

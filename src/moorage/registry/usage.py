@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from moorage.domain.errors import LimitExceeded
+from moorage.registry.among import among
 from moorage.registry.prepared import Prepared
 from moorage.registry.tables import (
     account_quotas,
@@ -147,7 +148,7 @@ def release_images(tx: sa.Connection, repository_id: str, digests: Collection[st
 def release_layers(tx: sa.Connection, repository_id: str, digests: Collection[str]) -> None:
     """Count layers that are about to be taken from a repository, under its lock."""
     going = _SUM_OF_LAYERS.where(
-        repository_blobs.c.repository_id == repository_id, repository_blobs.c.digest.in_(digests)
+        repository_blobs.c.repository_id == repository_id, among(tx, repository_blobs.c.digest, digests)
     )
     _change(tx, repository_id, 0, -int(tx.execute(going).scalar() or 0))
 

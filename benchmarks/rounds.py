@@ -86,7 +86,9 @@ def _sample(server: Server, run: Run) -> dict[str, float]:
     before = server.cpu_seconds()
     sample: Sample = run()
     used = server.cpu_seconds() - before
-    return sample.values | ({"cpu": used / sample.amount * 1e6} if sample.amount else {})
+    if not sample.amount or not used:
+        return sample.values
+    return sample.values | {"cpu": used / sample.amount * 1e6, "core": sample.amount / used}
 
 
 def _drop(outcome: Outcome, name: str, failure: Exception) -> None:

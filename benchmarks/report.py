@@ -43,6 +43,8 @@ def _tables(results: Results) -> Iterator[str]:
         names = [name for name in results.contenders if any(name in outcome.samples for outcome in listed)]
         yield f"\n### {group}\n"
         yield "\n".join(_table(results, listed, names))
+        failures = [f"* {one.title}: {name}: {why}" for one in listed for name, why in one.failed.items()]
+        yield "\n".join(["", *failures] if failures else [])
 
 
 def _table(results: Results, outcomes: Iterable[Outcome], names: list[str]) -> Iterator[str]:

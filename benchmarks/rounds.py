@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import tempfile
+import time
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +54,7 @@ def _running(contender: Contender, folder: Path) -> Iterator[Server]:
 
 
 def _measure(group: str, workload: Workload, servers: Sequence[Server], rounds: int) -> Outcome:
+    begun = time.monotonic()
     outcome = Outcome(workload.name, workload.title, group, workload.metrics)
     _say(f"{workload.name}:")
     runs = _prepared(workload, [server for server in servers if workload.on(server)], outcome)
@@ -66,7 +68,7 @@ def _measure(group: str, workload: Workload, servers: Sequence[Server], rounds: 
             except Exception as failure:  # noqa: BLE001 (whatever it was: one contender less, said in the report)
                 _drop(outcome, name, failure)
                 del runs[name]
-    _say("".join(_short(outcome, name) for name in outcome.samples) + "\n")
+    _say("".join(_short(outcome, name) for name in outcome.samples) + f" ({time.monotonic() - begun:.0f} s)\n")
     return outcome
 
 

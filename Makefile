@@ -5,7 +5,7 @@ ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-production lint format bench lock clean
+.PHONY: help serve test test-production lint format bench bench-check lock clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 17
@@ -43,6 +43,11 @@ bench: ## Measure Moorage beside other registries
 	@scripts/bootstrap dev
 	@scripts/go-tools requirements/peers.list
 	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+bench-check: ## Fail where Moorage has lost against distribution
+	@scripts/bootstrap dev
+	@scripts/go-tools requirements/peers.list
+	@exec $(BIN)/python -m benchmarks.check $(ARGS)
 
 lock: ## Write requirements/ anew from pyproject.toml (ARGS=--upgrade moves to the latest)
 	@scripts/bootstrap dev

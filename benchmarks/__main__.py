@@ -1,10 +1,11 @@
 """
 Moorage beside other registries: on one machine, in one run, by the same calls: ``make bench``.
 
-    python -m benchmarks [--quick|--full] [--only PATTERN …] [--on NAME …] [--json FILE]
+    python -m benchmarks [--quick|--full] [--only PATTERN …] [--on NAME …] [--stack production] [--json FILE]
 
-Everything is started here, round by round in turns, and what is not installed is
-named and left out. Prints a Markdown table; ``--json`` keeps all samples.
+Everything is started here, round by round in turns, and what is not installed is named and
+left out. Prints Markdown; a run of everything also keeps all samples in benchmarks/results/
+and writes docs/performance.md.
 """
 
 from __future__ import annotations
@@ -12,12 +13,18 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from benchmarks import machine, report, rounds
+from benchmarks import machine, page, report, rounds
 from benchmarks.contenders import line
 from benchmarks.results import Results
 from benchmarks.workloads.table import GROUPS
 from benchmarks.workloads.work import FULL, NORMAL, QUICK
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.contenders.servers import Contender
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -29,6 +36,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", default=[], metavar="PATTERN", help="workloads, such as 'manifest-*'")
     parser.add_argument("--on", nargs="+", default=[], metavar="NAME", help="contenders, such as moorage zot")
     parser.add_argument("--rounds", type=int, help="rounds of each workload")
+    parser.add_argument("--stack", choices=line.STACKS, default="default", help="what the registries stand on")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where all samples are written")
     parser.set_defaults(scale=NORMAL)
     return parser
@@ -36,11 +44,18 @@ def arguments() -> argparse.ArgumentParser:
 
 def run(given: argparse.Namespace) -> Results:
     """Measure what was asked for."""
-    contenders, missing = line.up(given.on)
+    with line.standing(given.stack) as found:
+        return measured(given, *line.chosen(given.stack, found, given.on))
+
+
+def measured(given: argparse.Namespace, contenders: Sequence[Contender], missing: dict[str, str]) -> Results:
+    """Measure contenders."""
     results = Results(machine.facts(), {one.name: line.facts(one) for one in contenders}, missing=missing)
     for name, why in missing.items():
         print(f"left out: {name}: {why}", file=sys.stderr)
     for group, workloads in GROUPS.items():
+        if given.stack != "default" and group in line.ONLY_DEFAULT:
+            continue
         chosen = rounds.chosen(workloads(given.scale), given.only)
         results.outcomes += rounds.measure(group, chosen, contenders, given.scale, given.rounds)
     return results
@@ -51,8 +66,12 @@ def main() -> None:
     given = arguments().parse_args()
     results = run(given)
     print(report.markdown(results))
+    whole = not given.only and not given.on and not given.scale.quick
     if given.json:
         results.write(given.json)
+    if whole:
+        results.write(page.kept(given.stack))
+        page.write(results, stack=given.stack)
 
 
 if __name__ == "__main__":

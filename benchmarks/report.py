@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,16 @@ def markdown(results: Results) -> str:
     return "\n".join([*_about(results), *_tables(results)])
 
 
+def outcome(results: Results) -> str:
+    """Return what became of the aims, one a line: which were reached, and by how much others were not."""
+    ours = next(iter(results.named("ours")), "")
+    lines = ["| aim | outcome |", "|---|---|"]
+    for one in results.outcomes:
+        for metric in one.metrics:
+            lines += [f"| {one.title}, {_unit(metric)} | {said} |" for said in _aims(one, metric, ours)]
+    return "\n".join([*lines, ""])
+
+
 def _about(results: Results) -> Iterator[str]:
     yield f"Measured on {', '.join(f'{name} {value}' for name, value in results.machine.items())}.\n"
     for name, facts in results.contenders.items():
@@ -32,6 +43,8 @@ def _tables(results: Results) -> Iterator[str]:
         names = [name for name in results.contenders if any(name in outcome.samples for outcome in listed)]
         yield f"\n### {group}\n"
         yield "\n".join(_table(results, listed, names))
+        failures = [f"* {one.title}: {name}: {why}" for one in listed for name, why in one.failed.items()]
+        yield "\n".join(["", *failures] if failures else [])
 
 
 def _table(results: Results, outcomes: Iterable[Outcome], names: list[str]) -> Iterator[str]:
@@ -44,7 +57,7 @@ def _table(results: Results, outcomes: Iterable[Outcome], names: list[str]) -> I
 
 
 def _unit(metric: Metric) -> str:
-    return metric.unit if metric.name in {"rate", "cpu"} else f"{metric.name} {metric.unit}"
+    return metric.unit if metric.name in {"rate", "cpu", "core", "speed", "seconds"} else f"{metric.name} {metric.unit}"
 
 
 def cell(values: list[float]) -> str:
@@ -65,7 +78,7 @@ def _compared(results: Results, outcome: Outcome, metric: Metric) -> tuple[str, 
     peers = [name for name in results.named("peer") if name in outcome.samples]
     best = outcome.best(metric, peers)
     ratio = outcome.ratio(metric.name, ours, best) if best else None
-    beside = f"{number(ratio)} x {best}" if ratio is not None else ""
+    beside = f"{number(ratio)} x {best}" if ratio is not None and math.isfinite(ratio) else ""
     return beside, "; ".join(_aims(outcome, metric, ours))
 
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import tempfile
+import time
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +54,7 @@ def _running(contender: Contender, folder: Path) -> Iterator[Server]:
 
 
 def _measure(group: str, workload: Workload, servers: Sequence[Server], rounds: int) -> Outcome:
+    begun = time.monotonic()
     outcome = Outcome(workload.name, workload.title, group, workload.metrics)
     _say(f"{workload.name}:")
     runs = _prepared(workload, [server for server in servers if workload.on(server)], outcome)
@@ -66,7 +68,7 @@ def _measure(group: str, workload: Workload, servers: Sequence[Server], rounds: 
             except Exception as failure:  # noqa: BLE001 (whatever it was: one contender less, said in the report)
                 _drop(outcome, name, failure)
                 del runs[name]
-    _say("".join(_short(outcome, name) for name in outcome.samples) + "\n")
+    _say("".join(_short(outcome, name) for name in outcome.samples) + f" ({time.monotonic() - begun:.0f} s)\n")
     return outcome
 
 
@@ -86,7 +88,9 @@ def _sample(server: Server, run: Run) -> dict[str, float]:
     before = server.cpu_seconds()
     sample: Sample = run()
     used = server.cpu_seconds() - before
-    return sample.values | ({"cpu": used / sample.amount * 1e6} if sample.amount else {})
+    if not sample.amount or not used:
+        return sample.values
+    return sample.values | {"cpu": used / sample.amount * 1e6, "core": sample.amount / used}
 
 
 def _drop(outcome: Outcome, name: str, failure: Exception) -> None:

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.contenders import hardware, ours, peers
+from benchmarks.contenders import hardware, ours, peers, production
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from benchmarks.contenders.servers import Contender
 
+STACKS: Final = ("default", "production")
+ONLY_DEFAULT: Final = ("Jobs", "Start")
+"""Groups whose workloads open a folder of their own."""
+_BUILT: Final = "not built here, by `scripts/go-tools requirements/peers.list`"
+_FILES: Final = "measured on files only"
 WANTED: Final = {
-    "distribution": "no `registry` (`scripts/go-tools requirements/peers.list` builds it), no `docker-registry`",
-    "zot": "no `zot` (`scripts/go-tools requirements/peers.list` builds it)",
-    "zot-commit": "no `zot` (`scripts/go-tools requirements/peers.list` builds it)",
-    "nginx": "not installed",
+    "default": {"distribution": _BUILT, "zot": _BUILT, "zot-commit": _BUILT, "nginx": "not installed"},
+    "production": {"distribution": _BUILT, "zot": _FILES, "zot-commit": _FILES, "nginx": _FILES},
 }
-"""Whom a run should have beside Moorage -> what it means that it has not."""
+"""Stack -> whom a run should have beside Moorage -> what it means that it has not."""
 
 
-def up(only: Sequence[str]) -> tuple[list[Contender], dict[str, str]]:
+@contextlib.contextmanager
+def standing(stack: str) -> Iterator[list[Contender]]:
+    """Give all that are installed; what they stand on is there for the length of a block."""
+    if stack == "default":
+        yield [ours.ours(), *peers.peers(), *peers.nginx(), *hardware.tools()]
+    else:
+        with production.contenders() as found:
+            yield found
+
+
+def chosen(stack: str, found: Sequence[Contender], only: Sequence[str]) -> tuple[list[Contender], dict[str, str]]:
     """Return who takes part (of those that are named, if any are), and who is missing with the reason."""
-    found = [ours.ours(), *peers.peers(), *peers.nginx(), *hardware.tools()]
     wanted = [one for one in found if not only or one.name in only]
     here = {one.name for one in found}
-    return wanted, {name: why for name, why in WANTED.items() if name not in here and (not only or name in only)}
+    return wanted, {name: why for name, why in WANTED[stack].items() if name not in here and (not only or name in only)}
 
 
 def facts(contender: Contender) -> dict[str, str]:

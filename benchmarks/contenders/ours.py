@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,7 +74,10 @@ def ours(
 def _start(flags: Callable[[Path], list[str]], workers: int, contender: Contender, folder: Path) -> Iterator[Server]:
     data, secret = folder / "data", folder / "user.json"
     known: dict[str, Any] = json.loads(secret.read_text()) if secret.exists() else {"flags": flags(folder)}
+    begun = time.perf_counter()
     with servers.running(data, *known["flags"], workers=workers) as server:
+        server.anonymous("GET", "/v2/")
+        ready = time.perf_counter() - begun
         if "key" not in known:
             known["key"] = _user(server)
             secret.write_text(json.dumps(known))
@@ -84,7 +88,8 @@ def _start(flags: Callable[[Path], list[str]], workers: int, contender: Contende
             folder,
             headers={"Authorization": f"Basic {server.token(**known['key'])}"},
             create=partial(_create, server),
-            facts=known["key"],
+            ready=ready,
+            facts={"data": str(data), **known["key"], **({"database": server.database} if server.database else {})},
         )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # distribution writes traces to a collector, unless told that there is none.
-_QUIET: Final = {"OTEL_TRACES_EXPORTER": "none"}
+QUIET: Final = {"OTEL_TRACES_EXPORTER": "none"}
 
 _DISTRIBUTION: Final = """\
 version: 0.1
@@ -86,13 +86,16 @@ def nginx() -> list[Contender]:
 
 
 def _distributions() -> Iterator[Contender]:
-    for name in ("registry", "docker-registry"):
-        if command := program(name):
-            told = subprocess.run([command, "--version"], check=True, capture_output=True, text=True).stdout
-            words = "files, in-memory cache of blob descriptors, no access control, no log of requests"
-            version = told.split()[-1].removesuffix("+unknown")
-            yield Contender("distribution", Role.PEER, words, version, durable=True, start=_start_distribution)
-            return
+    if command := distribution():
+        told = subprocess.run([command, "--version"], check=True, capture_output=True, text=True).stdout
+        words = "files, in-memory cache of blob descriptors, no access control, no log of requests"
+        version = told.split()[-1].removesuffix("+unknown")
+        yield Contender("distribution", Role.PEER, words, version, durable=True, start=_start_distribution)
+
+
+def distribution() -> str | None:
+    """Return distribution's command: built here, or Debian's."""
+    return program("registry") or program("docker-registry")
 
 
 def _version_built(name: str) -> str:
@@ -116,9 +119,9 @@ def _start_distribution(contender: Contender, folder: Path) -> Iterator[Server]:
     port = free_port()
     config = folder / "config.yml"
     config.write_text(_DISTRIBUTION.format(root=folder / "files", host=HOST, port=port))
-    command = [program("registry") or program("docker-registry") or "", "serve", str(config)]
-    with process(command, port, folder / "distribution.log", _QUIET) as started:
-        yield Server(contender, started.pid, port, folder)
+    command = [distribution() or "", "serve", str(config)]
+    with process(command, port, folder / "distribution.log", QUIET) as (pid, ready):
+        yield Server(contender, pid, port, folder, ready=ready)
 
 
 @contextlib.contextmanager
@@ -132,8 +135,8 @@ def _start_zot(contender: Contender, folder: Path) -> Iterator[Server]:
         "log": {"level": "warn", "output": os.devnull},
     }
     config.write_text(json.dumps(document))
-    with process([program("zot") or "", "serve", str(config)], port, folder / "zot.log") as started:
-        yield Server(contender, started.pid, port, folder)
+    with process([program("zot") or "", "serve", str(config)], port, folder / "zot.log") as (pid, ready):
+        yield Server(contender, pid, port, folder, ready=ready)
 
 
 @contextlib.contextmanager
@@ -144,5 +147,5 @@ def _start_nginx(contender: Contender, folder: Path) -> Iterator[Server]:
     user = "root" if os.geteuid() == 0 else "nobody"
     config.write_text(_NGINX.format(folder=folder, host=HOST, port=port, user=user))
     command = [program("nginx") or "", "-c", str(config), "-e", str(folder / "nginx.log")]
-    with process(command, port, folder / "nginx-start.log") as started:
-        yield Server(contender, started.pid, port, folder)
+    with process(command, port, folder / "nginx-start.log") as (pid, ready):
+        yield Server(contender, pid, port, folder, ready=ready)

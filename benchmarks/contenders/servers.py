@@ -49,6 +49,8 @@ class Server:
     """What a client's requests carry."""
     create: Callable[[str], object] = field(default=lambda _repository: None)
     """Make a repository, where pushing does not."""
+    ready: float = 0.0
+    """Seconds from the command to the first answer."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """What only this kind of server has, by name."""
 
@@ -73,6 +75,10 @@ class Server:
     def memory(self) -> int:
         """Return the proportional set size of all of its processes, in bytes."""
         return processes.memory(self.pid)
+
+    def sizes(self) -> list[int]:
+        """Return the proportional set size of each of its processes, in bytes."""
+        return list(processes.sizes(self.pid).values())
 
 
 Start = Callable[["Contender", Path], "contextlib.AbstractContextManager[Server]"]
@@ -113,15 +119,16 @@ def free_port() -> int:
 @contextlib.contextmanager
 def process(
     command: Sequence[str], port: int, log: Path, variables: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server for the length of a block, from when its port answers."""
+) -> Iterator[tuple[int, float]]:
+    """Run a server for the length of a block, from when it answers; give its process and how long that took."""
+    begun = time.perf_counter()
     with log.open("ab") as written:
         started = subprocess.Popen(
             command, stdout=written, stderr=written, stdin=subprocess.DEVNULL, env=os.environ | dict(variables or {})
         )
     try:
         _await(started, port, log)
-        yield started
+        yield started.pid, time.perf_counter() - begun
     finally:
         started.terminate()
         try:
@@ -134,7 +141,8 @@ def process(
 def _await(started: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + _PATIENCE
     while started.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+        with contextlib.suppress(OSError), Connection(HOST, port) as connection:
+            connection.request("GET", "/v2/")
             return
         time.sleep(_AGAIN)
     raise RuntimeError(f"{log.stem} did not start: {log.read_text(errors='replace')[-2000:]}")

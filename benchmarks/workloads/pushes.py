@@ -64,7 +64,7 @@ def workloads(scale: Scale) -> list[Workload]:
 
 
 def _layer(scale: Scale, size: int, content: str, way: str) -> Workload:
-    alone = size >= 10 * MB and content == "unique"
+    alone = size >= 100 * MB and content == "unique"
     aims = (_DURABLE, _HARDWARE) if (size, content, way) == (100 * MB, "unique", "monolithic") else ()
     tells = requests() if size < MB else speed(*aims)
     return Workload(

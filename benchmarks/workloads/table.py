@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.workloads import manifests, pulls, pushes
+from benchmarks.workloads import control, jobs, lists, manifests, memory, pulls, pushes, starts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,5 +15,10 @@ GROUPS: Final[dict[str, Callable[[Scale], list[Workload]]]] = {
     "Manifests": manifests.workloads,
     "Pulls": pulls.workloads,
     "Pushes": pushes.workloads,
+    "Lists": lists.workloads,
+    "The control plane": control.workloads,
+    "Jobs": jobs.workloads,
+    "Start": starts.workloads,
+    "Memory": memory.workloads,
 }
 """The head of a chapter of the report -> its workloads, which share servers that were started for them."""

@@ -48,44 +48,13 @@ class Scale:
 MB: Final = 1_000_000
 QUICK: Final = Scale(1, 1.0, 10 * MB, 100 * MB, (1_000,), quick=True)
 NORMAL: Final = Scale(3, 2.0, 1000 * MB, 2000 * MB, (1_000, 100_000, 1_000_000))
+GUARD: Final = Scale(3, 2.0, 10 * MB, 100 * MB, (1_000,), quick=True)
 FULL: Final = Scale(5, 5.0, 1000 * MB, 10_000 * MB, (1_000, 100_000, 1_000_000))
 
 
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """Something to measure."""
-
-    name: str
-    title: str
-    metrics: tuple[Metric, ...]
-    prepare: Callable[[Server], Run]
-    """Make what the rounds need and return a round; not timed."""
-    rounds: int | None = None
-    """Where it differs from the scale's."""
-    fresh: bool = False
-    """Whether it runs on servers of its own, whose data is gone when it has ended."""
-    on: Callable[[Server], bool] = field(default=lambda server: server.contender.role is not Role.LIMIT)
-    """Who takes part."""
-
-
-def requests(*aims: Aim) -> Metric:
-    """Return the metric of requests a second."""
-    return Metric("rate", "/s", aims=aims, guarded=True)
-
-
-def speed(*aims: Aim) -> Metric:
-    """Return the metric of MB a second."""
-    return Metric("speed", "MB/s", aims=aims, guarded=True)
-
-
-def processor(amount: str) -> Metric:
-    """Return the metric of processor time that the server used for a request or a MB."""
-    return Metric("cpu", f"µs/{amount}", rising=False)
-
-
-def latency(name: str, *aims: Aim) -> Metric:
-    """Return a metric of milliseconds."""
-    return Metric(name, "ms", rising=False, aims=aims)
+def registries(server: Server) -> bool:
+    """Take whatever is a registry."""
+    return server.contender.role is not Role.LIMIT
 
 
 def only_ours(server: Server) -> bool:
@@ -101,3 +70,45 @@ def everyone(server: Server) -> bool:
 def everything(_server: Server) -> bool:
     """Take all, with the machine's own tools."""
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Something to measure."""
+
+    name: str
+    title: str
+    metrics: tuple[Metric, ...]
+    prepare: Callable[[Server], Run]
+    """Make what the rounds need and return a round; not timed."""
+    rounds: int | None = None
+    """Where it differs from the scale's."""
+    fresh: bool = False
+    """Whether it runs on servers of its own, whose data is gone when it has ended."""
+    on: Callable[[Server], bool] = field(default=registries)
+    """Who takes part."""
+
+
+def requests(*aims: Aim) -> Metric:
+    """Return the metric of requests a second."""
+    return Metric("rate", "/s", aims=aims, guarded=True)
+
+
+def speed(*aims: Aim) -> Metric:
+    """Return the metric of MB a second."""
+    return Metric("speed", "MB/s", aims=aims, guarded=True)
+
+
+def processor(amount: str) -> Metric:
+    """Return the metric of processor time that the server used for a request or a MB."""
+    return Metric("cpu", f"µs/{amount}", rising=False, guarded=True)
+
+
+def a_core(*aims: Aim) -> Metric:
+    """Return the metric of requests that the server answers in a second of processor time."""
+    return Metric("core", "/s a core", aims=aims)
+
+
+def latency(name: str, *aims: Aim) -> Metric:
+    """Return a metric of milliseconds."""
+    return Metric(name, "ms", rising=False, aims=aims)

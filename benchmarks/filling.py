@@ -1,0 +1,75 @@
+"""Many rows, made directly: a repository of a million tags by pushes would take longer than all else."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from moorage import app
+from moorage.config import Settings
+from moorage.domain import manifests as documents
+from moorage.domain.names import Digest, RepositoryName
+from moorage.registry import repositories
+from moorage.registry.tables import manifests, tags
+from tests.servers import ACCOUNT, REGION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.contenders.servers import Server
+    from moorage.registry.core import Registry
+
+BATCH: Final = 5_000
+
+
+@contextlib.contextmanager
+def opened(server: Server) -> Iterator[Registry]:
+    """Open the registry of a running server of ours, beside it."""
+    chosen: dict[str, Any] = {"data": Path(server.facts["data"]), "account_id": ACCOUNT, "region": REGION}
+    if "database" in server.facts:
+        chosen["database"] = server.facts["database"]
+    registry = app.open_registry(Settings(**chosen))
+    try:
+        yield registry
+    finally:
+        registry.close()
+
+
+def images(registry: Registry, name: str, count: int, tags_each: int) -> None:
+    """Make images with tags in a repository that is there; the tags in the order of their names."""
+    with registry.read(registry.system()) as ctx:
+        found = repositories.get(ctx, RepositoryName(name))
+    began = datetime.now(UTC) - timedelta(days=30)
+    for start in range(0, count, BATCH):
+        numbers = range(start, min(start + BATCH, count))
+        digests = {n: Digest.of(f"{name}/{n}".encode()) for n in numbers}
+        row = {"repository_id": found.id, "media_type": documents.OCI_IMAGE, "image_size": 1000, "size": 2}
+        rows = [
+            row | {"digest": digests[n], "pushed_at": began + timedelta(seconds=n), "tagged": True, "body": b"{}"}
+            for n in numbers
+        ]
+        named = [
+            {"repository_id": found.id, "name": tag(n * tags_each + m), "digest": digests[n], "tagged_at": began}
+            for n in numbers
+            for m in range(tags_each)
+        ]
+        with registry.write(registry.system()) as ctx:
+            ctx.tx.execute(sa.insert(manifests), rows)
+            ctx.tx.execute(sa.insert(tags), named)
+
+
+def many_repositories(registry: Registry, prefix: str, count: int) -> None:
+    """Make empty repositories."""
+    for start in range(0, count, BATCH):
+        with registry.write(registry.system()) as ctx:
+            for number in range(start, min(start + BATCH, count)):
+                repositories.create(ctx, RepositoryName(f"{prefix}/{number:07}"))
+
+
+def tag(number: int) -> str:
+    """Return the name of a tag: names are in the order of their numbers."""
+    return f"v{number:07}"

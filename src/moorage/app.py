@@ -218,9 +218,6 @@ def create_app(
             await run_in_threadpool(traces.close)
         opened.close()
 
-    async def at_aws_door(request: Request) -> Response:
-        return await aws.endpoint(opened, request, facts_of(request))
-
     async def readyz(request: Request) -> Response:
         request.state.operation = ("health", "/readyz")
         parts = await readiness.check()
@@ -229,7 +226,7 @@ def create_app(
 
     app = Starlette(
         routes=[
-            Route("/", at_aws_door, methods=["POST"]),
+            Route("/", aws.Door(opened, facts_of), methods=["POST"]),
             Route("/healthz", _healthz),
             Route("/readyz", readyz),
             Route("/metrics", watch.metrics),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from starlette.requests import ClientDisconnect
+
 from moorage.domain.errors import SenderStalled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
+    from starlette.types import Message
 
     from moorage.domain.errors import Failure
 
@@ -33,13 +36,29 @@ async def chunks(request: Request) -> AsyncIterator[bytes]:
 
 
 async def whole(request: Request, limit: int, too_long: Failure) -> bytes:
-    """Return a body of at most ``limit`` bytes; raise ``too_long`` as soon as it is longer."""
-    body = bytearray()
-    async for chunk in chunks(request):
-        body += chunk
+    """Return a body of at most ``limit`` bytes; raise ``too_long`` as soon as it is longer. Raises as `chunks` does."""
+    body, message = bytearray(), await _message(request)
+    # Most bodies are one message.
+    while message.get("more_body"):
+        body += message["body"]
         if len(body) > limit:
             raise too_long
-    return bytes(body)
+        message = await _message(request)
+    last: bytes = message.get("body", b"")
+    if len(body) + len(last) > limit:
+        raise too_long
+    return bytes(body + last) if body else last
+
+
+async def _message(request: Request) -> Message:
+    try:
+        async with asyncio.timeout(STALLED):
+            message = await request.receive()
+    except TimeoutError:
+        raise SenderStalled(seconds=STALLED) from None
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message
 
 
 def may_come(request: Request) -> bool:

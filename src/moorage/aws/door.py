@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from moorage import bodies, logs
@@ -24,9 +24,9 @@ from moorage.operations import LATER, Mode, invoke
 from moorage.registry import audit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from moorage.registry.core import Registry
 
@@ -35,12 +35,27 @@ _NO_ENTRY: Final = nullcontext()
 # What an answer is made of is a tree, and nobody reads it but programs.
 _WRITTEN: Final = json.JSONEncoder(check_circular=False, separators=(",", ":"))
 CONTENT_TYPE: Final = "application/x-amz-json-1.1"
+_SHORT: Final = 1024
+"""Bytes of a request that may be answered without a hop to a thread."""
 _MAX_BODY: Final = 28 * 1024 * 1024
 """Bytes: the longest layer part in base64, and its JSON around it."""
 
 
-async def endpoint(registry: Registry, request: Request, facts: dict[str, str]) -> Response:
-    """Answer one request at the AWS door."""
+class Door:
+    """The AWS door of a registry, as an ASGI application."""
+
+    def __init__(self, registry: Registry, facts_of: Callable[[Request], dict[str, str]]) -> None:
+        self._registry = registry
+        self._facts_of = facts_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope, receive, send)
+        response = await _answer(self._registry, request, self._facts_of(request))
+        await response(scope, receive, send)
+
+
+async def _answer(registry: Registry, request: Request, facts: dict[str, str]) -> Response:
     request_id: str = request.state.request_id
     request.state.operation = ("aws", "none")
     try:
@@ -61,8 +76,11 @@ async def endpoint(registry: Registry, request: Request, facts: dict[str, str]) 
     given = AwsRequest(signed, dict(pairs), body, request_id, facts)
     name = _operation_of(given)
     request.state.operation = ("aws", name)
-    moves_bytes = name in OPERATIONS and OPERATIONS[name].mode is Mode.STEPS
-    return await registry.perform(partial(answer, registry, given), moves_bytes=moves_bytes)
+    operation = OPERATIONS.get(name)
+    moves_bytes = operation is not None and operation.mode is Mode.STEPS
+    # A short request names few things.
+    is_point = operation is not None and operation.is_point and len(body) <= _SHORT
+    return await registry.perform(partial(answer, registry, given), point_read=is_point, moves_bytes=moves_bytes)
 
 
 def _operation_of(request: AwsRequest) -> str:

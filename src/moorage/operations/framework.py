@@ -55,6 +55,8 @@ class Operation:
     needs: Needs | None
     """For an operation on the registry as a whole, the permissions it needs; None for one on a repository."""
     push: bool
+    is_point: bool = False
+    """Whether it reads a few rows by their keys, for each thing that the request names."""
     by_arn: bool = False
     """The repository is named by ``resourceArn`` (TagResource and its like), not by ``repositoryName``."""
 
@@ -80,16 +82,16 @@ class Operation:
 
 
 def on_repository(
-    action: str, mode: Mode = Mode.READ, *, push: bool = False
+    action: str, mode: Mode = Mode.READ, *, push: bool = False, is_point: bool = False
 ) -> Callable[[Callable[..., Answer]], Operation]:
     """
     Declare an operation on one repository, which it gets after its context.
 
-    With ``push``, the repository may be created if it is missing.
+    With ``push``, the repository may be created if it is missing. What ``is_point`` says of reads: `Operation`.
     """
 
     def declare(function: Callable[..., Answer]) -> Operation:
-        return Operation(function, action, mode, None, push)
+        return Operation(function, action, mode, None, push, is_point)
 
     return declare
 
@@ -103,11 +105,13 @@ def on_resource(action: str, mode: Mode = Mode.READ) -> Callable[[Callable[..., 
     return declare
 
 
-def on_registry(action: str, needs: Needs, mode: Mode = Mode.READ) -> Callable[[Callable[..., Answer]], Operation]:
+def on_registry(
+    action: str, needs: Needs, mode: Mode = Mode.READ, *, is_point: bool = False
+) -> Callable[[Callable[..., Answer]], Operation]:
     """Declare an operation on the registry as a whole; ``needs`` tells what must be allowed."""
 
     def declare(function: Callable[..., Answer]) -> Operation:
-        return Operation(function, action, mode, needs, push=False)
+        return Operation(function, action, mode, needs, push=False, is_point=is_point)
 
     return declare
 

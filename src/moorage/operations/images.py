@@ -85,7 +85,7 @@ def _batch(
     return results, failures
 
 
-@on_repository("ecr:BatchGetImage")
+@on_repository("ecr:BatchGetImage", is_point=True)
 def batch_get_image(
     ctx: Context,
     repository: Repository,
@@ -96,7 +96,11 @@ def batch_get_image(
     """Return manifests, as stored; what cannot be returned is a failure of its own (BatchGetImage)."""
 
     def one(identifier: ImageIdentifier) -> list[Any]:
-        image = images.find(ctx, repository, resolve(ctx, repository, identifier))
+        if "imageDigest" in identifier:
+            image = images.find(ctx, repository, resolve(ctx, repository, identifier))
+        else:
+            _check_form(identifier)
+            image = images.find(ctx, repository, Tag(identifier["imageTag"]))
         if image is None:  # archived: it is there, and cannot be pulled
             raise Unresolved(*_NOT_FOUND)
         ctx.registry.pulls.note(ctx, repository, image.digest)

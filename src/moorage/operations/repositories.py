@@ -134,7 +134,7 @@ def _token(_ctx: Context, _given: Mapping[str, Any]) -> Iterable[Need]:
     return [Need("ecr:GetAuthorizationToken", "*")]
 
 
-@on_registry("ecr:GetAuthorizationToken", _token)
+@on_registry("ecr:GetAuthorizationToken", _token, is_point=True)
 def get_authorization_token(ctx: Context, *, registry_ids: list[str] | None = None) -> dict[str, Any]:
     """Return a docker password for the caller, good for 12 hours (GetAuthorizationToken)."""
     data = []

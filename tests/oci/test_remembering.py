@@ -49,7 +49,7 @@ class Door:
         self.now = NOON
         bench.registry.clock = lambda: self.now
         # Tokens end by the keyring's clock, which is the machine's.
-        bench.registry.keyring._clock = lambda: self.now.timestamp()  # noqa: SLF001, PLW0108 (the time moves)
+        bench.registry.keyring._clock = lambda: self.now.timestamp()  # noqa: PLW0108 (the time moves)
         self._app = app.create_app(bench.settings, bench.registry)
         self.worked_out = 0
 

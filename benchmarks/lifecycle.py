@@ -17,7 +17,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -55,7 +55,8 @@ def fill(registry: Registry, count: int) -> Repository:
     with registry.write(registry.system()) as ctx:
         made = repositories.create(ctx, RepositoryName("bench"))
     for start in range(0, count, BATCH):
-        rows, named, naming, stored = [], [], [], {}
+        rows, named, naming = [], [], []
+        stored: dict[str, Any] = {}
         for n in range(start, min(start + BATCH, count)):
             layers = [Digest.of(f"{n // 10 if m else n}/{m}".encode()) for m in range(3)]
             body = json.dumps({"schemaVersion": 2, "layers": [_descriptor(one) for one in layers]}).encode()

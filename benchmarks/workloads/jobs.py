@@ -74,6 +74,5 @@ def _expire(registry: Registry, count: int) -> Sample:
 
 def _collect(registry: Registry, count: int) -> Sample:
     collection.fill(registry, count, absent=False, clock=registry.clock() - timedelta(days=2))
-    told = collection.run_collector(registry)
-    seconds = told["rows"] + told["bytes"]
-    return Sample({"rate": told["objects"] / seconds, "seconds": seconds})
+    seconds = sum(collection.collected_here(registry).values())
+    return Sample({"rate": count / seconds, "seconds": seconds})

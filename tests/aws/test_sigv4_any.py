@@ -11,10 +11,11 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.compat import HTTPHeaders
 from botocore.credentials import ReadOnlyCredentials
+from botocore.utils import normalize_url_path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moorage.aws.sigv4 import Claim, SignedRequest, canonical_request, parse, signature, verify
+from moorage.aws.sigv4 import Claim, SignedRequest, canonical_request, is_normal, parse, signature, verify
 from moorage.domain.errors import IncompleteSignature, InvalidSignature
 from tests.aws.signing import IN_HEADER, IN_QUERY, SECRET, check, claim_of
 
@@ -155,3 +156,10 @@ def test_signatures_are_botocores(
 
     assert canonical_request(request, claim, body_hash) == reference.canonical()
     assert signature(request, claim, SECRET, body_hash) == reference.expected()
+
+
+@given(path=st.text(st.sampled_from("/.a%"), max_size=12).map(lambda rest: f"/{rest}"))
+@settings(max_examples=600, deadline=None)
+def test_a_path_is_normal_that_botocore_leaves_as_it_is(path: str) -> None:
+    """What signing would change of a path is what is refused."""
+    assert is_normal(path) == (normalize_url_path(path) == path)

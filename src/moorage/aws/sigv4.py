@@ -17,8 +17,6 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from botocore.utils import normalize_url_path
-
 from moorage.aws.claims import ALGORITHM, Claim, SignedRequest, parse, stamp
 from moorage.domain.errors import IncompleteSignature, InvalidSignature
 
@@ -36,6 +34,7 @@ _MISMATCH: Final = (
 )
 _REGION_RE: Final = re.compile(r"[a-z0-9-]{1,32}")
 _PATH_RE: Final = re.compile(r"/[!-\"$->@-~]*")
+_DOTS: Final = frozenset({".", ".."})
 _TERMINATOR: Final = "aws4_request"
 _REMEMBERED: Final = 1024
 _SIGNING_KEYS: Final[dict[bytes, bytes]] = {}
@@ -130,8 +129,13 @@ def _check_form(request: SignedRequest) -> None:
     We take the one that is written as it is signed.
     """
     method, path = request.method, request.path
-    if method != method.upper() or _PATH_RE.fullmatch(path) is None or normalize_url_path(path) != path:
+    if method != method.upper() or _PATH_RE.fullmatch(path) is None or not is_normal(path):
         raise InvalidSignature(reason=_MISMATCH)
+
+
+def is_normal(path: str) -> bool:
+    """Whether a path has no dot segments and no double slashes."""
+    return "//" not in path and _DOTS.isdisjoint(path.split("/"))
 
 
 def _check_body(request: SignedRequest, claim: Claim, body_hash: str) -> None:

@@ -32,7 +32,6 @@ from moorage.domain import rates
 from moorage.drivers import auditfile
 from moorage.drivers.auditfile import AuditFile
 from moorage.drivers.disk import DiskStore
-from moorage.drivers.fetch import fetch
 from moorage.drivers.sqlite import SqliteDatabase
 from moorage.jobs.runner import Runner
 from moorage.jobs.table import jobs_of
@@ -139,7 +138,13 @@ def open_prepared(settings: Settings) -> Registry:
 def _registry(settings: Settings, database: SqliteDatabase | PostgresDatabase) -> Registry:
     watched = keyfile.Watched(settings)  # before the first look: a change in between is not missed
     keyring = Keyring(keyfile.read(settings), os.urandom, reread=watched)
-    return Registry(settings, database, _open_store(settings), keyring, fetch=fetch, trail=_trail(settings))
+    return Registry(settings, database, _open_store(settings), keyring, fetch=_fetch, trail=_trail(settings))
+
+
+def _fetch(url: str) -> bytes:
+    from moorage.drivers.fetch import fetch  # noqa: PLC0415 (slow to import, for those who have web identities)
+
+    return fetch(url)
 
 
 def _trail(settings: Settings) -> Trail | None:

@@ -47,7 +47,8 @@ bench: ## Measure Moorage beside other registries
 bench-check: ## Fail where Moorage has lost against distribution
 	@scripts/bootstrap dev
 	@scripts/go-tools requirements/peers.list
-	@exec $(BIN)/python -m benchmarks.check $(ARGS)
+	@$(BIN)/python -m benchmarks.check $(ARGS)
+	@$(BIN)/python -m benchmarks.instructions --check
 
 lock: ## Write requirements/ anew from pyproject.toml (ARGS=--upgrade moves to the latest)
 	@scripts/bootstrap dev

@@ -20,7 +20,7 @@ _COLOURS: Final = {
     "zot": "#8a9a5b",
     "zot-commit": "#5b6b35",
     "nginx": "#b9b9b9",
-    "sha256sum": "#d0d0d0",
+    "sha256": "#d0d0d0",
     "dd": "#a0a0a0",
 }
 _OTHER: Final = "#7a5195"

@@ -14,13 +14,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def hashing(file: str) -> list[str]:
+    """Return the command that hashes a file: OpenSSL's, which uses what the processor has for it, where it is there."""
+    return ["openssl", "dgst", "-sha256", file] if shutil.which("openssl") else ["sha256sum", file]
+
+
+def writing(source: str, target: str) -> list[str]:
+    """Return the command that copies a file and waits for the disk."""
+    return ["dd", f"if={source}", f"of={target}", "bs=1M", "conv=fsync", "status=none"]
+
+
 def tools() -> list[Contender]:
     """Return the tools that are there."""
-    words = {"sha256sum": "hashes a file that is in memory", "dd": "copies it to the disk, `conv=fsync`"}
+    commands = {"sha256": hashing("FILE"), "dd": writing("FILE", "COPY")}
     return [
-        Contender(name, Role.LIMIT, said, "of the system", durable=name == "dd", start=_start)
-        for name, said in words.items()
-        if shutil.which(name)
+        Contender(name, Role.LIMIT, f"`{' '.join(command)}`", "of the system", durable=name == "dd", start=_start)
+        for name, command in commands.items()
+        if shutil.which(command[0])
     ]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks import registry
 from benchmarks.blobs import Blob, image
+from benchmarks.contenders.hardware import hashing, writing
 from benchmarks.contenders.servers import Role
 from benchmarks.crowd import Until, crowd
 from benchmarks.results import Aim
@@ -109,13 +110,10 @@ def _hardware(server: Server, size: int) -> Sample:
         with source.open("wb") as file:
             for piece in Blob(size).pieces():
                 file.write(piece)
-    commands = {
-        "sha256sum": ["sha256sum", str(source)],
-        "dd": ["dd", f"if={source}", f"of={target}", "bs=1M", "conv=fsync", "status=none"],
-    }
+    command = hashing(str(source)) if server.name == "sha256" else writing(str(source), str(target))
     target.unlink(missing_ok=True)
     begun = time.perf_counter()
-    subprocess.run(commands[server.name], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     seconds = time.perf_counter() - begun
     return Sample({"speed": size / MB / seconds, "rate": 1 / seconds})
 

@@ -13,7 +13,7 @@ PEERS: Final = ("distribution", "zot", "zot-commit")
 ZOTS: Final = ("zot", "zot-commit")
 DURABLE: Final = ("distribution", "zot-commit")
 NGINX: Final = ("nginx",)
-HARDWARE: Final = ("sha256sum", "dd")
+HARDWARE: Final = ("sha256", "dd")
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,13 +100,15 @@ def p99(taken: list[float]) -> float:
     return statistics.quantiles(taken, n=100)[98] * 1000
 
 
-def measure(registry: Registry, count: int) -> list[tuple[str, str]]:
-    """Return figures with their names."""
+def measure(registry: Registry, count: int) -> None:
+    """Print figures with their names, each when it is known: a run that is cut short has told something."""
     repository = fill(registry, count)
-    figures = []
+
+    def tell(what: str, figure: str) -> None:
+        print(f"| {what} | {figure} |", flush=True)
 
     def timed(what: str, begun: float) -> None:
-        figures.append((what, f"{time.perf_counter() - begun:.1f} s"))
+        tell(what, f"{time.perf_counter() - begun:.1f} s")
 
     with registry.write(registry.system()) as ctx:
         lifecycle.put(ctx, repository, POLICY)
@@ -133,9 +135,8 @@ def measure(registry: Registry, count: int) -> list[tuple[str, str]]:
     timed(f"run, {sum(acted.values())} expired", begun)
     ended.set()
     pulling.join()
-    figures.append(("pulls idle, p99", f"{p99(idle):.1f} ms"))
-    figures.append(("pulls beside the run, p99", f"{p99(beside):.1f} ms ({p99(beside) / p99(idle):.1f} times)"))
-    return figures
+    tell("pulls idle, p99", f"{p99(idle):.1f} ms")
+    tell("pulls beside the run, p99", f"{p99(beside):.1f} ms ({p99(beside) / p99(idle):.1f} times)")
 
 
 def main() -> None:
@@ -148,13 +149,13 @@ def main() -> None:
         settings = Settings(data=Path(folder), database=given.database)
         app.prepare(settings)
         registry = app.open_registry(settings)
+        print(
+            f"| {given.images} images, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} | |\n|---|---|", flush=True
+        )
         try:
-            figures = measure(registry, given.images)
+            measure(registry, given.images)
         finally:
             registry.close()
-    print(f"| {given.images} images, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} | |\n|---|---|")
-    for what, figure in figures:
-        print(f"| {what} | {figure} |")
 
 
 if __name__ == "__main__":

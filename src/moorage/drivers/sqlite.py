@@ -28,6 +28,9 @@ _PRAGMAS: Final = (
     # FULL syncs the log at each commit: an answered write survives a power cut.
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
+    # Pages, 64 MiB. By default it is 4: a large deletion then writes each page to the log and to the file again and
+    # again, since every batch of it touches the same indexes.
+    "PRAGMA wal_autocheckpoint=16000",
     f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}",
     "PRAGMA cache_size=-16384",
     "PRAGMA temp_store=MEMORY",

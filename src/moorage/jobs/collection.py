@@ -71,7 +71,8 @@ def _call_for_help(registry: Registry, now: datetime) -> int:
     """Ask other workers to delete bytes too, if there is enough for them; return how many objects there are."""
     with registry.read(registry.system()) as ctx:
         count = collection.count_due(ctx, now)
-    helpers = min(_HELPERS, count // (2 * _OBJECTS))
+    # A store that takes few at once is a disk, and no quicker for several: they would only make its users wait.
+    helpers = min(_HELPERS, count // (2 * _OBJECTS)) if registry.blobs.at_once >= _OBJECTS else 0
     if helpers:
         with registry.database.write() as tx:
             for number in range(1, helpers + 1):

@@ -68,7 +68,7 @@ FUNCTIONS: Final = (
     "registry.collection:_condemn",
     "registry.collection:condemn_uploads",
     "registry.collection:settle_layers",
-    "registry.collection:unlink",
+    "registry.collection:_release",
     "registry.collection:settle_blobs",
     "registry.collection:claim",
     "registry.collection:forget",

@@ -11,6 +11,7 @@ and writes docs/performance.md.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,6 +65,8 @@ def measured(given: argparse.Namespace, contenders: Sequence[Contender], missing
 def main() -> None:
     """Measure and print."""
     given = arguments().parse_args()
+    # Told to end, it ends what it has started and takes its folders along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     results = run(given)
     print(report.markdown(results))
     whole = not given.only and not given.on and not given.scale.quick

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +15,7 @@ from moorage import app
 from moorage.config import Settings
 from moorage.domain import manifests as documents
 from moorage.domain.names import Digest, RepositoryName
-from moorage.registry import repositories
+from moorage.registry import repositories, tables
 from moorage.registry.tables import manifests, tags
 from tests.servers import ACCOUNT, REGION
 
@@ -66,8 +68,23 @@ def many_repositories(registry: Registry, prefix: str, count: int) -> None:
     """Make empty repositories."""
     for start in range(0, count, BATCH):
         with registry.write(registry.system()) as ctx:
-            for number in range(start, min(start + BATCH, count)):
-                repositories.create(ctx, RepositoryName(f"{prefix}/{number:07}"))
+            row = {"account_id": ctx.registry_id, "region": ctx.region, "created_at": ctx.now}
+            row |= {"tag_mutability": repositories.MUTABLE, "mutability_filters": [], "resource_tags": {}}
+            rows = [
+                row | {"id": uuid.uuid4().hex, "name": f"{prefix}/{number:07}"}
+                for number in range(start, min(start + BATCH, count))
+            ]
+            ctx.tx.execute(sa.insert(tables.repositories), rows)
+
+
+def zots_tags(index: Path, count: int) -> None:
+    """Name the one image of a repository of zot so often; zot reads the file anew with each request."""
+    document = json.loads(index.read_text())
+    (one,) = document["manifests"]
+    document["manifests"] = [
+        one | {"annotations": {"org.opencontainers.image.ref.name": tag(number)}} for number in range(count)
+    ]
+    index.write_text(json.dumps(document))
 
 
 def tag(number: int) -> str:

@@ -1,8 +1,8 @@
 """
 Pages of long lists: of tags, images and repositories.
 
-The rows are made directly for Moorage. Peers have no such door: they take part where
-real pushes can make the list, at a thousand tags.
+The rows are made directly for Moorage, and zot's list of tags too. Other peers have no such
+door: they take part where real pushes can make the list, at a thousand tags.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks import blobs, filling, registry
 from benchmarks.client import require
 from benchmarks.contenders.servers import Role
+from benchmarks.crowd import Until, crowd
 from benchmarks.load import Ask, load
 from benchmarks.results import Aim
 from benchmarks.signing import signed
 from benchmarks.workloads import sizes
-from benchmarks.workloads.work import Workload, latency, only_ours, processor, registries
+from benchmarks.workloads.work import ZOTS, Workload, latency, only_ours, processor, registries
 
 if TYPE_CHECKING:
     from benchmarks.client import Connection
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _PAGE: Final = 1000
 _AIM: Final = Aim(10)
 _THOUSAND: Final = 1000
+_PUSHERS: Final = 8
+"""Clients that push the tags of the peers."""
 _IMAGES: Final = 100_000
 """At most in a repository: further tags are further names of these."""
 
@@ -89,17 +92,26 @@ def _filled(server: Server, rows: int) -> str:
             count = min(rows, _IMAGES)
             filling.images(opened, name, count, rows // count)
     else:
-        with server.connect() as connection:
-            _push_tags(connection, name, rows)
+        _push_tags(server, name, rows)
     marker.touch()
     return name
 
 
-def _push_tags(connection: Connection, name: str, count: int) -> None:
+def _push_tags(server: Server, name: str, count: int) -> None:
     image = blobs.image(1000)
-    registry.push_image(connection, name, filling.tag(0), image)
-    for number in range(1, count):
-        registry.push_manifest(connection, name, filling.tag(number), image.manifest)
+    with server.connect() as connection:
+        registry.push_image(connection, name, filling.tag(0), image)
+    if server.name in ZOTS:
+        # Each push reads and writes the list of all tags: a thousand take minutes.
+        filling.zots_tags(server.folder / "files" / name / "index.json", count)
+        return
+
+    def push(connection: Connection, client: int) -> int:
+        for number in range(client + 1, count, _PUSHERS):
+            registry.push_manifest(connection, name, filling.tag(number), image.manifest)
+        return 0
+
+    crowd(server, _PUSHERS, push, Until(0))
 
 
 def _images(scale: Scale, operation: str, rows: int, *, last: bool) -> Workload:

@@ -20,6 +20,7 @@ from benchmarks.workloads.work import (
     DURABLE,
     HARDWARE,
     MB,
+    NORMAL,
     Sample,
     Workload,
     everyone,
@@ -74,6 +75,7 @@ def _layer(scale: Scale, size: int, content: str, way: str) -> Workload:
         metrics=(tells, latency("p50"), latency("p99"), processor("push" if size < MB else "MB")),
         prepare=partial(_prepare, size=size, duplicate=content == "duplicate", streamed=way == "streamed", scale=scale),
         on=everything if alone else everyone,
+        rounds=2 if size >= 1000 * MB and scale is NORMAL else None,
         fresh=size >= 1000 * MB,
     )
 

@@ -5,7 +5,8 @@ What collecting costs: blobs that nothing needs, from rows to bytes, and what pu
 
 A server with two workers answers one client that pulls and one that pushes, each with a short pause between two
 units of work: first with its collector idle, then while it takes away rows, then while it takes away bytes. The
-ratios of these are the figures; absolute times are those of the machine. With ``--no-load`` one process collects,
+ratios of these are the figures; absolute times are those of the machine. As a control, two processes that do nothing
+but compute, in turns and with rests as the collector has them, take its place. With ``--no-load`` one process collects,
 and nobody else is there: how fast it can be. ``--pace`` is the setting ``gc_pace``.
 
 The store holds one byte for each blob, or with ``--absent`` nothing: then only rows and the calls to the store are
@@ -21,6 +22,7 @@ import os
 import re
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -54,7 +56,19 @@ _MEASURED: Final = 15.0
 """Seconds of requests with the collector idle."""
 _BEFORE: Final = timedelta(days=2)
 _LOOK: Final = 0.2
+_WORKERS: Final = 2
+"""Of the server that tests start."""
 PHASES: Final = ("rows", "bytes")
+_CONTROL: Final = "computing processes"
+_COMPUTE: Final = """
+import sys, time
+percent = int(sys.argv[1])
+while True:
+    until = time.perf_counter() + 0.01
+    while time.perf_counter() < until:
+        pass
+    time.sleep(0.01 * (100 - percent) / percent)
+"""
 
 
 def stack(given: argparse.Namespace, held: contextlib.ExitStack, data: Path) -> list[str]:
@@ -172,8 +186,13 @@ def collected_here(registry: Registry) -> dict[str, float]:
 
 def hasten(registry: Registry) -> None:
     """Make bytes due, which outlive their rows for a while that is not waited for here."""
-    with registry.database.write() as tx:
-        tx.execute(sa.update(condemned).values(due_at=registry.clock()))
+    now = registry.clock()
+    some = sa.select(condemned.c.id).where(condemned.c.due_at > now).limit(_BATCH)
+    changed = _BATCH
+    while changed:
+        # In parts: SQLite remembers every row of one statement, in memory that is measured here.
+        with registry.database.write() as tx:
+            changed = tx.execute(sa.update(condemned).where(condemned.c.id.in_(some)).values(due_at=now)).rowcount
 
 
 def postpone(registry: Registry) -> None:
@@ -249,12 +268,27 @@ def under_load(given: argparse.Namespace, registry: Registry, data: Path, flags:
                 taken[phase] = collected_there(registry)
             hasten(registry)
         grown = peaks(server) - before
+        with computing(given.pace), measured(units, given.think) as busy[_CONTROL]:
+            time.sleep(_MEASURED)
     return speeds(given.rows, taken, grown) + [
         row
-        for phase in PHASES
+        for phase in busy
         for name in units
         for row in ratios(f"{name} while {phase} go", idle[name], busy[phase][name])
     ]
+
+
+@contextlib.contextmanager
+def computing(percent: int) -> Iterator[None]:
+    """Have as many processes as there are workers use the processors as a collector may, and nothing else."""
+    command = [sys.executable, "-c", _COMPUTE, str(percent)]
+    found = [subprocess.Popen(command) for _ in range(_WORKERS)]
+    try:
+        yield
+    finally:
+        for process in found:
+            process.kill()
+            process.wait()
 
 
 def speeds(count: int, taken: dict[str, float], grown: float) -> list[tuple[str, str]]:

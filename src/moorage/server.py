@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 _POLL: Final = 0.01
 _PATIENCE: Final = 60
-_STATUS_LINE: Final = 64
-"""Bytes of an answer that hold its status."""
+_PIECE: Final = 4096
 _WATCH: Final = 1.0
 """Seconds between two looks at whether a worker's parent is there."""
 
@@ -63,11 +62,22 @@ def _loader(settings: Settings, folder: metrics.Folder) -> Callable[[], Any]:
 
     def load() -> Any:
         # Runs in each worker: a connection must never cross a fork.
+        _end_at_once()
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
         logs.configure(settings.log_level)
         return app.create_app(settings, metrics=folder)
 
     return load
+
+
+def _end_at_once() -> None:
+    """
+    Let a worker that does not serve yet end when it is told to: it has nothing to finish.
+
+    The handlers that it has from its parent would set an event of the parent's, whose lock may be held here for good.
+    """
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, lambda *_: os._exit(0))
 
 
 def _end_with(parent: int) -> None:
@@ -114,7 +124,8 @@ def _answers(settings: Settings, host: str) -> bool:
         if settings.serves_tls:
             connected = held.enter_context(_trusting().wrap_socket(connected))
         connected.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        return connected.recv(_STATUS_LINE).startswith(b"HTTP/1.1 200 ")
+        # To the end: a socket that is closed before tells its peer of a failure.
+        return b"".join(iter(lambda: connected.recv(_PIECE), b"")).startswith(b"HTTP/1.1 200 ")
 
 
 def _trusting() -> ssl.SSLContext:

@@ -45,6 +45,7 @@ _STOP: Final = 60
 """Seconds that requests have to end in when the server stops."""
 _LEAVE: Final = 3600.0
 """Seconds that requests have to end in when their worker is replaced."""
+_OFTEN: Final = 0.01
 _AGAIN: Final = 5.0
 
 
@@ -157,8 +158,26 @@ class Workers(MPServer):
     def _stop_workers(self) -> None:
         """Stop all workers, those that are leaving too."""
         self.wrks = [*self.wrks, *(worker for worker in self._leaving if worker.is_alive())]
-        _ask(list(self.wrks))
-        super()._stop_workers()  # type: ignore[no-untyped-call]
+        workers: list[Any] = list(self.wrks)
+        _ask(workers)
+        _see_out(workers)
+        self.wrks.clear()
+        if self.interrupt_signal:
+            # One that died just before the end is no failure of the end.
+            self.interrupt_children.clear()
+
+
+def _see_out(workers: Sequence[Any]) -> None:
+    """Wait until workers have ended, and kill those that take too long."""
+    deadline = time.monotonic() + _STOP
+    # Several threads wait for each worker, and one of them is told of its end: to the others it is alive until
+    # that one has noted it, which Granian would take for a refusal.
+    while (here := [worker for worker in workers if worker.is_alive()]) and time.monotonic() < deadline:
+        time.sleep(_OFTEN)
+    for worker in here:
+        logs.warning("worker_killed", reason=f"it had not ended {_STOP} seconds after it was told to")
+        worker.kill()
+        worker.join()
 
 
 def _stop_once(loop: asyncio.AbstractEventLoop) -> WorkerSignal:

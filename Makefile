@@ -41,6 +41,7 @@ format: ## Put style right where a tool can
 
 bench: ## Measure Moorage beside other registries
 	@scripts/bootstrap dev
+	@scripts/test-tools
 	@scripts/go-tools requirements/peers.list
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 

@@ -25,17 +25,17 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
 import sqlalchemy as sa
 
+from benchmarks.beside import Beside
 from moorage import app
 from moorage.config import Settings
 from moorage.domain.names import RepositoryName
@@ -114,30 +114,19 @@ def _bytes(registry: Registry, upload_id: str, *, absent: bool) -> str:
         return writer.flush()
 
 
-class Requests:
+class Requests(Beside):
     """One client that asks for the same thing again and again, and how long each answer took."""
 
     def __init__(self, ask: Callable[[], object], think: float) -> None:
-        self._ask, self._think = ask, think
+        super().__init__(think)
+        self._ask = ask
         self.seconds: list[float] = []
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run)
 
-    def _run(self) -> None:
-        while not self._ended.wait(self._think):
-            began = time.perf_counter()
-            self._ask()
-            self.seconds.append(time.perf_counter() - began)
-
-    def __enter__(self) -> Self:
-        """Begin."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End."""
-        self._ended.set()
-        self._thread.join()
+    def turn(self) -> None:
+        """Ask once."""
+        began = time.perf_counter()
+        self._ask()
+        self.seconds.append(time.perf_counter() - began)
 
 
 def clients(server: servers.Server) -> dict[str, Callable[[], object]]:

@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks import lists
+from benchmarks import filling
 from benchmarks.calls import HOST, Calls
 from moorage import app
 from moorage.config import Settings
@@ -96,7 +96,7 @@ def profile(calls: Calls, request: Request, times: int = 2000) -> None:
         return unit()
 
     profiler = cProfile.Profile()
-    calls.registry.perform = perform
+    calls.registry.perform = perform  # type: ignore[method-assign]
     profiler.runcall(calls.cost, request, times=times, groups=1)
     pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
 
@@ -127,7 +127,7 @@ def main() -> None:
         app.prepare(settings)
         registry = app.open_registry(settings)
         try:
-            lists.images(registry, "bench", 1, 1)
+            filling.images(registry, "bench", 1, 1)
             if given.profile:
                 with Calls(registry) as calls:
                     profile(calls, requests(calls)[given.profile])

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from benchmarks.contenders.servers import Server
     from moorage.registry.core import Registry
 
-BATCH: Final = 5_000
+BATCH: Final = 10_000
+_BEGAN: Final = datetime(2026, 1, 1, tzinfo=UTC)
+_BODY: Final = b"{}" * 700
+"""As long as a manifest of an image of ten layers, so that rows lie as far from each other as they would."""
 
 
 @contextlib.contextmanager
@@ -42,20 +45,16 @@ def opened(server: Server) -> Iterator[Registry]:
 
 
 def images(registry: Registry, name: str, count: int, tags_each: int) -> None:
-    """Make images with tags in a repository that is there; the tags in the order of their names."""
-    with registry.read(registry.system()) as ctx:
-        found = repositories.get(ctx, RepositoryName(name))
-    began = datetime.now(UTC) - timedelta(days=30)
+    """Make images with tags, in the order of their names, in a repository: made too if it is not there."""
+    with registry.write(registry.system()) as ctx:
+        found = repositories.find(ctx, RepositoryName(name)) or repositories.create(ctx, RepositoryName(name))
     for start in range(0, count, BATCH):
         numbers = range(start, min(start + BATCH, count))
         digests = {n: Digest.of(f"{name}/{n}".encode()) for n in numbers}
-        row = {"repository_id": found.id, "media_type": documents.OCI_IMAGE, "image_size": 1000, "size": 2}
-        rows = [
-            row | {"digest": digests[n], "pushed_at": began + timedelta(seconds=n), "tagged": True, "body": b"{}"}
-            for n in numbers
-        ]
+        row = {"repository_id": found.id, "media_type": documents.OCI_IMAGE, "image_size": 1000, "size": len(_BODY)}
+        rows = [row | {"digest": digests[n], "pushed_at": pushed_at(n), "tagged": True, "body": _BODY} for n in numbers]
         named = [
-            {"repository_id": found.id, "name": tag(n * tags_each + m), "digest": digests[n], "tagged_at": began}
+            {"repository_id": found.id, "name": tag(n * tags_each + m), "digest": digests[n], "tagged_at": _BEGAN}
             for n in numbers
             for m in range(tags_each)
         ]
@@ -64,14 +63,20 @@ def images(registry: Registry, name: str, count: int, tags_each: int) -> None:
             ctx.tx.execute(sa.insert(tags), named)
 
 
-def many_repositories(registry: Registry, prefix: str, count: int) -> None:
-    """Make empty repositories."""
+def pushed_at(number: int) -> datetime:
+    """Return when an image was pushed: one after another."""
+    return _BEGAN + timedelta(seconds=number)
+
+
+def many_repositories(registry: Registry, prefix: str, count: int, policy: str | None = None) -> None:
+    """Make empty repositories, in the order of their names."""
     for start in range(0, count, BATCH):
         with registry.write(registry.system()) as ctx:
             row = {"account_id": ctx.registry_id, "region": ctx.region, "created_at": ctx.now}
             row |= {"tag_mutability": repositories.MUTABLE, "mutability_filters": [], "resource_tags": {}}
+            row |= {"policy": policy}
             rows = [
-                row | {"id": uuid.uuid4().hex, "name": f"{prefix}/{number:07}"}
+                row | {"id": uuid.uuid4().hex, "name": repository(prefix, number)}
                 for number in range(start, min(start + BATCH, count))
             ]
             ctx.tx.execute(sa.insert(tables.repositories), rows)
@@ -85,6 +90,11 @@ def zots_tags(index: Path, count: int) -> None:
         one | {"annotations": {"org.opencontainers.image.ref.name": tag(number)}} for number in range(count)
     ]
     index.write_text(json.dumps(document))
+
+
+def repository(prefix: str, number: int) -> str:
+    """Return the name of a repository."""
+    return f"{prefix}/{number:07}"
 
 
 def tag(number: int) -> str:

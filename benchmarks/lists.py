@@ -14,20 +14,18 @@ import contextlib
 import json
 import os
 import tempfile
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
+from benchmarks import filling
 from benchmarks.calls import Calls, Request
 from moorage import app
 from moorage.config import Settings
-from moorage.domain import manifests as documents
-from moorage.domain.names import Digest, RepositoryName
+from moorage.domain.names import RepositoryName
 from moorage.registry import paging
 from moorage.registry import repositories as core
-from moorage.registry.tables import manifests, repositories, tags
 from tests import postgres
 
 if TYPE_CHECKING:
@@ -39,8 +37,6 @@ TAGS: Final = 1_000_000
 IMAGES: Final = 100_000
 REPOSITORIES: Final = 100_000
 _TAGS_OF_ONE: Final = 10
-_BATCH: Final = 10_000
-_BEGAN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _POLICY: Final = json.dumps(
     {
         "Version": "2012-10-17",
@@ -59,41 +55,10 @@ class Sizes(NamedTuple):
 
 def fill(registry: Registry, sizes: Sizes, *, policies: bool = False) -> None:
     """Make the rows of all lists."""
-    images(registry, "manytags", sizes.tags // _TAGS_OF_ONE, _TAGS_OF_ONE)
-    images(registry, "manyimages", sizes.images, 1)
-    _repositories(registry, sizes.repositories, _POLICY if policies else None)
+    filling.images(registry, "manytags", sizes.tags // _TAGS_OF_ONE, _TAGS_OF_ONE)
+    filling.images(registry, "manyimages", sizes.images, 1)
+    filling.many_repositories(registry, "team", sizes.repositories, _POLICY if policies else None)
     analyze(registry)
-
-
-def images(registry: Registry, name: str, count: int, tags_of_one: int) -> None:
-    """Make a repository with images, each with so many tags."""
-    with registry.write(registry.system()) as ctx:
-        made = core.create(ctx, RepositoryName(name))
-    for first in range(0, count, _BATCH):
-        rows: list[dict[str, Any]] = []
-        named: list[dict[str, Any]] = []
-        for number in range(first, min(first + _BATCH, count)):
-            digest = Digest.of(f"{name} {number}".encode())
-            row = {"repository_id": made.id, "digest": digest, "media_type": documents.OCI_IMAGE, "image_size": 1000}
-            # As long as a manifest of an image of ten layers, so that rows lie as far from each other as they would.
-            more = {"size": 2, "pushed_at": _BEGAN + timedelta(seconds=number), "tagged": True, "body": b"{}" * 700}
-            rows.append(row | more)
-            same = {"repository_id": made.id, "digest": digest, "tagged_at": _BEGAN}
-            named += [{**same, "name": f"v{number * tags_of_one + one:07}"} for one in range(tags_of_one)]
-        with registry.write(registry.system()) as ctx:
-            ctx.tx.execute(sa.insert(manifests), rows)
-            ctx.tx.execute(sa.insert(tags), named)
-
-
-def _repositories(registry: Registry, count: int, policy: str | None) -> None:
-    settings = registry.settings
-    shared = {"account_id": settings.account_id, "region": settings.region, "created_at": _BEGAN, "policy": policy}
-    shared |= {"tag_mutability": "MUTABLE", "mutability_filters": [], "resource_tags": {}, "scan_on_push": False}
-    for first in range(0, count, _BATCH):
-        numbers = range(first, min(first + _BATCH, count))
-        with registry.write(registry.system()) as ctx:
-            rows = [{**shared, "id": f"{number:032x}", "name": f"team/app-{number:06}"} for number in numbers]
-            ctx.tx.execute(sa.insert(repositories), rows)
 
 
 def analyze(registry: Registry) -> None:
@@ -110,12 +75,14 @@ def pages(calls: Calls, sizes: Sizes) -> Iterator[tuple[str, list[Callable[[], R
     def named(path: str, form: str, count: int) -> list[Callable[[], Request]]:
         firsts = [int(count * place) for place in places]
         return [
-            lambda first=first: calls.at_v2(f"{path}?n=1000" + (f"&last={form.format(first)}" if first else ""))
+            lambda first=first: calls.at_v2(  # type: ignore[misc]  # (bound now, not when it is called)
+                f"{path}?n=1000" + (f"&last={form.format(first)}" if first else "")
+            )
             for first in firsts
         ]
 
     yield "GET /v2/NAME/tags/list?n=1000", named("/v2/manytags/tags/list", "v{:07}", sizes.tags)
-    yield "GET /v2/_catalog?n=1000", named("/v2/_catalog", "team/app-{:06}", sizes.repositories)
+    yield "GET /v2/_catalog?n=1000", named("/v2/_catalog", "team/{:07}", sizes.repositories)
     tagged, pushed = "images:{0}:None:ACTIVE", "details:{0}:None:ACTIVE"
     yield (
         "ListImages, 1000",
@@ -140,16 +107,16 @@ def pages(calls: Calls, sizes: Sizes) -> Iterator[tuple[str, list[Callable[[], R
 
 
 def _tag_key(count: int, place: float) -> list[str] | None:
-    return ["tagged", f"v{int(count * place):07}"] if place else None
+    return ["tagged", filling.tag(int(count * place))] if place else None
 
 
 def _push_key(sizes: Sizes, place: float) -> list[str] | None:
-    seconds = timedelta(seconds=int(sizes.images * place))
-    return [str(int((_BEGAN + seconds).timestamp()) * 1_000_000), ""] if place else None
+    pushed = filling.pushed_at(int(sizes.images * place))
+    return [str(int(pushed.timestamp()) * 1_000_000), ""] if place else None
 
 
 def _name_key(sizes: Sizes, place: float) -> list[str] | None:
-    return [f"team/app-{int(sizes.repositories * place):06}"] if place else None
+    return [filling.repository("team", int(sizes.repositories * place))] if place else None
 
 
 def signed(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from functools import partial
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from benchmarks import registry
+from benchmarks.beside import Beside
 from benchmarks.blobs import MANIFEST, Blob, image
 from benchmarks.load import Ask, load
 from benchmarks.results import Aim, Metric
@@ -44,28 +44,17 @@ def workloads(scale: Scale) -> list[Workload]:
     ]
 
 
-class Watched:
+class Watched(Beside):
     """The most memory that a server has while a block runs."""
 
     def __init__(self, server: Server) -> None:
+        super().__init__(_EVERY)
         self._server = server
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
         self.most = 0
 
-    def _watch(self) -> None:
-        while not self._ended.wait(_EVERY):
-            self.most = max(self.most, self._server.memory())
-
-    def __enter__(self) -> Self:
-        """Begin to watch."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End."""
-        self._ended.set()
-        self._thread.join()
+    def turn(self) -> None:
+        """Look once."""
+        self.most = max(self.most, self._server.memory())
 
 
 def _prepare(server: Server, *, scale: Scale) -> Run:

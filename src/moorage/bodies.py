@@ -23,16 +23,12 @@ STALLED: Final = 120
 
 async def chunks(request: Request) -> AsyncIterator[bytes]:
     """Yield the body as it arrives; raise `SenderStalled`, or Starlette's ``ClientDisconnect``."""
-    received = aiter(request.stream())
-    while True:
-        try:
-            async with asyncio.timeout(STALLED):
-                chunk = await anext(received, None)
-        except TimeoutError:
-            raise SenderStalled(seconds=STALLED) from None
-        if chunk is None:
-            return
-        yield chunk
+    more = True
+    while more:
+        message = await _message(request)
+        more = message.get("more_body", False)
+        if chunk := message.get("body", b""):
+            yield chunk
 
 
 async def whole(request: Request, limit: int, too_long: Failure) -> bytes:

@@ -176,6 +176,38 @@ def test_a_read_then_write_loses_no_update(database: Database) -> None:
         assert tx.execute(sa.select(repositories.c.policy)).scalar_one() == str(THREADS * TURNS)
 
 
+def test_a_version_tells_of_every_commit(database: Database, driver: str, tmp_path: Path) -> None:
+    """Where a database has a version, it is another one after a commit of any process, and else stays."""
+    before = database.version()
+    assert database.version() == before
+    if before is None:
+        return
+    seen: set[int | None] = {before}
+    with contextlib.closing(DATABASES[driver](tmp_path)) as other:
+        for number, writer in enumerate((database, other, database)):
+            for lasting in (True, False):
+                with writer.write(lasting=lasting) as tx:
+                    add(tx, f"{number}-{lasting}")
+                assert database.version() not in seen
+                seen.add(database.version())
+    with contextlib.suppress(ZeroDivisionError), database.write() as tx:
+        add(tx, "undone")
+        raise ZeroDivisionError
+    assert database.version() in seen
+
+
+def test_what_need_not_last_is_seen_at_once(database: Database, driver: str, tmp_path: Path) -> None:
+    """A commit that need not survive the power is read by other processes as any other, and stays in its order."""
+    with contextlib.closing(DATABASES[driver](tmp_path)) as other:
+        with database.write(lasting=False) as tx:
+            add(tx, "a")
+        with other.write() as tx:
+            assert names(tx) == ["a"]
+            add(tx, "b")
+        with database.read() as tx:
+            assert names(tx) == ["a", "b"]
+
+
 def run_in_threads(act: Callable[[], None]) -> None:
     """Do something in several threads at once; raise what one of them raised."""
     errors: list[BaseException] = []

@@ -256,6 +256,17 @@ def test_a_file_is_looked_at_each_time(door: Door, user: User) -> None:
     assert door.get(user.password, **asked).status == 404
 
 
+def test_whether_a_blob_is_there_is_worked_out(door: Door, user: User) -> None:
+    """A look at a blob (HEAD) sends no file that could be looked at again: a file that goes is missed at once."""
+    layer = door.bench.image("v1").layers[0]
+    asked = {"path": f"/v2/first/blobs/{content.digest_of(layer)}"}
+    assert [door.get(user.password, method="HEAD", **asked).status for _ in range(2)] == [200, 200]
+    file = door.get(user.password, **asked).file
+    assert file is not None
+    file.unlink()
+    assert door.get(user.password, method="HEAD", **asked).status == 404
+
+
 def test_ranges_are_worked_out(door: Door, user: User) -> None:
     """Pieces of a blob are as many as there are numbers: none is remembered."""
     digest = content.digest_of(door.bench.image("v1").layers[0])

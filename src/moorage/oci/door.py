@@ -81,7 +81,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Repeating(Reading):
-    """A handler that answers by rows alone: the answer may be given again while they are the same (`Remembering`)."""
+    """A handler that answers by rows, or with a file that they name: `Remembering` may give the answer again."""
 
 
 @dataclass(frozen=True, slots=True)

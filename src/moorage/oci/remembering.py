@@ -68,11 +68,12 @@ class Remembering:
             return
         now = self._registry.clock()
         moment = self._look(now)
-        key = _key(scope)
-        answer = self._answers.get(key)
         if moment is None:
             await self._app(scope, receive, send)
-        elif answer is None or not answer.stands() or self._registry.attempts.knows(_address(scope)):
+            return
+        key = _key(scope)
+        answer = self._answers.get(key)
+        if answer is None or not answer.stands() or self._registry.attempts.knows(_address(scope)):
             await self._ask(key, moment, scope, receive, send)
         else:
             scope["state"]["operation"] = answer.operation
@@ -104,6 +105,9 @@ class Remembering:
         await self._app(scope, receive, send_kept)
         notes = scope["state"].get("notes")
         if notes is None or len(sent) != _MESSAGES or sent[0]["status"] not in _ANSWERED:
+            return
+        if _MANIFEST not in scope["path"] and "path" not in sent[1]:
+            # Bytes that are neither rows nor a file that can be looked at again.
             return
         size = _size(scope["headers"]) + _size(sent[0]["headers"]) + len(sent[1].get("body", b""))
         if size <= _LONGEST and self._held + size <= _MOST and self._look(self._registry.clock()) == moment:

@@ -35,7 +35,7 @@ ROWS: tuple[Row, ...] = (
     Row("GET",    UPLOAD,                              "ecr:UploadLayerPart",             Reading(uploads.status)),
     Row("DELETE", UPLOAD,                              "ecr:UploadLayerPart",             Writing(uploads.cancel)),
 
-    Row("HEAD",   BLOB,                                "ecr:BatchCheckLayerAvailability", Repeating(blobs.head)),
+    Row("HEAD",   BLOB,                                "ecr:BatchCheckLayerAvailability", Reading(blobs.head)),
     Row("GET",    BLOB,                                "ecr:GetDownloadUrlForLayer",      Repeating(blobs.get)),
     Row("DELETE", BLOB,                                "ecr:BatchDeleteImage",            Writing(blobs.delete)),
 

@@ -20,7 +20,7 @@ from moorage.domain.names import RepositoryName, repository_arn
 from moorage.registry import paging, registries
 from moorage.registry.auth import Need, allows
 from moorage.registry.prepared import Prepared
-from moorage.registry.repositories import Repository
+from moorage.registry.repositories import Repository, compiled
 from moorage.registry.tables import at, repositories
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class _Sight:
 
     def _shows(self, name: str, text: str | None, tags: str) -> bool:
         if text not in self._marks:
-            added = [] if text is None else [_compiled(text)]
+            added = [] if text is None else [compiled(text)]
             self._marks[text] = policies.marks([*self._policies, *added], _ACTION)
         marks = self._marks[text]
         if marks is None:
@@ -166,18 +166,13 @@ class _Sight:
         return known
 
     def _asked(self, name: str, text: str | None, tags: str) -> bool:
-        policy = None if text is None else _compiled(text)
+        policy = None if text is None else compiled(text)
         return allows(self._ctx, Need(_ACTION, self._prefix + name, policy, _tags(tags), rules=self._rules))
 
 
 def _may_deny(text: str) -> bool:
     """Whether a policy may have a Deny in it: one without the word has none, unless the word is escaped."""
     return "Deny" in text or "\\" in text
-
-
-@lru_cache(maxsize=256)
-def _compiled(text: str) -> policies.Policy:
-    return policies.parse(text, policies.Kind.REPOSITORY)
 
 
 @lru_cache(maxsize=1024)

@@ -60,11 +60,12 @@ class Repository:
     @property
     def policy(self) -> policies.Policy | None:
         """The repository policy, compiled."""
-        return None if self.policy_text is None else _compiled(self.policy_text)
+        return None if self.policy_text is None else compiled(self.policy_text)
 
 
 @lru_cache(maxsize=1024)
-def _compiled(text: str) -> policies.Policy:
+def compiled(text: str) -> policies.Policy:
+    """Return a repository policy, compiled."""
     return policies.parse(text, policies.Kind.REPOSITORY)
 
 

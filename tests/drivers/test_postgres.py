@@ -260,6 +260,16 @@ def test_a_connection_that_dies_in_a_block(database: PostgresDatabase, url: str)
         assert names(tx) == ["a", "b"]
 
 
+def test_a_connection_that_dies_at_the_end_of_a_read(database: PostgresDatabase, url: str) -> None:
+    """A unit that has read all that it wanted is done: that its connection could not end the snapshot is nobody's loss."""
+    with database.read() as tx:
+        assert names(tx) == []
+        assert kill(url) == 1
+    assert in_use(database) == 0
+    with database.read() as tx:
+        assert names(tx) == []
+
+
 def test_a_connection_that_dies_before_the_commit(database: PostgresDatabase, url: str) -> None:
     """Where nobody can tell whether a commit took place, the unit fails and is not run anew."""
     attempts = []

@@ -199,8 +199,11 @@ def _end(connection: sa.Connection) -> None:
     if not connection.invalidated:
         status = _driver(connection).pgconn.transaction_status
         if status in {TransactionStatus.INTRANS, TransactionStatus.INERROR}:
-            _say(connection, "ROLLBACK")
-        elif status != TransactionStatus.IDLE:
+            has_ended = _say(connection, "ROLLBACK") is not None
+        else:
+            has_ended = status == TransactionStatus.IDLE
+        if not has_ended:
+            # To give it back would try to end the transaction once more, and raise.
             connection.invalidate()
     connection.close()
 

@@ -7,7 +7,7 @@ A server with two workers answers one client that pulls and one that pushes, eac
 units of work: first with its collector idle, then while it takes away rows, then while it takes away bytes. The
 ratios of these are the figures; absolute times are those of the machine. As a control, two processes that do nothing
 but compute, in turns and with rests as the collector has them, take its place. With ``--no-load`` one process collects,
-and nobody else is there: how fast it can be. ``--pace`` is the setting ``gc_pace``.
+and knows that nobody else is there: how fast it can be. ``--pace`` is the setting ``gc_pace``.
 
 The store holds one byte for each blob, or with ``--absent`` nothing: then only rows and the calls to the store are
 measured.
@@ -235,6 +235,7 @@ def measure(given: argparse.Namespace, data: Path, flags: list[str]) -> list[tup
     with contextlib.closing(opened(given, data, flags)) as registry:
         fill(registry, given.rows, absent=given.absent, clock=registry.clock() - _BEFORE)
         if given.no_load:
+            registry.is_anybody = lambda: False
             before = own_peak()
             taken = collected_here(registry)
             return speeds(given.rows, taken, own_peak() - before)
@@ -315,9 +316,8 @@ def main() -> None:
         data = Path(folder) / "data"
         rows = measure(given, data, stack(given, held, data))
     store = given.storage if given.storage == "disk" else given.s3
-    where = (
-        f"{given.rows:,} rows, {given.database}, {store}{', bytes absent' if given.absent else ''}, pace {given.pace}"
-    )
+    how = "alone" if given.no_load else f"pace {given.pace}"
+    where = f"{given.rows:,} rows, {given.database}, {store}{', bytes absent' if given.absent else ''}, {how}"
     sys.stdout.write(f"| {where}; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} | |\n|---|---|\n")
     for what, figure in rows:
         sys.stdout.write(f"| {what} | {figure} |\n")

@@ -205,6 +205,9 @@ def create_app(
     watch, readiness, traces = Watch(opened, metrics), Readiness(opened), tracing.begin(opened)
     opened.blobs = counted(opened.blobs, partial(watch.counts.add, "store_errors"))
     opened.missed = partial(watch.counts.add, "layers_missing")
+    if watch.presence is not None and not opened.settings.database_is_shared:
+        # Of the servers that work on one database, none knows whom the others serve.
+        opened.is_anybody = watch.presence.is_anybody
     if opened.buckets is not None:
         opened.buckets.refused = partial(watch.counts.add, "throttled")
 

@@ -170,7 +170,11 @@ class Settings:
     """Minutes that a layer may wait in a repository for the image that needs it."""
 
     gc_pace: int = 25
-    """Percent of its time in which garbage collection works; in the rest of it, others find disk and database free."""
+    """
+    Percent of its time in which garbage collection works; in the rest of it, others find disk and database free.
+
+    A server that alone has its database does not rest while nobody asks it anything.
+    """
 
     undelete_hours: int = 24
     """Hours in which a deleted image can be restored. Its layers are kept, and count, as long; 0 keeps nothing."""

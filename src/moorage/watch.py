@@ -21,6 +21,7 @@ from moorage import logs, proxies
 from moorage.metrics import Counts, process
 from moorage.metrics.folder import add
 from moorage.metrics.installation import Installation
+from moorage.metrics.presence import Presence
 from moorage.registry import reserve
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Watch:
         self.counts = Counts()
         self._registry = registry
         self._folder = folder
+        self.presence = None if folder is None else Presence(folder)
+        """Whether anybody asks anything of the server; None where no other worker could be heard."""
         self._worker = f"{os.getpid()}-{time.time_ns()}"
         self._installation = Installation(registry)
         self._logs_requests = registry.settings.log_requests
@@ -101,6 +104,8 @@ class Watch:
             took = time.perf_counter() - began
             door, operation = state.get("operation", _NOTHING)
             counts.request((door, operation, _CLASSES.get(status // 100, "5xx")), took, received, sent)
+            if self.presence is not None and door != "health":
+                self.presence.note()
             if self._logs_requests:
                 _log(scope, status=status, took=took, received=received, sent=sent)
 
@@ -110,6 +115,8 @@ class Watch:
         """Write what was counted, again and again, until cancelled."""
         if self._folder is not None:
             while True:
+                if self.presence is not None and self.counts.in_progress:
+                    self.presence.note()
                 try:
                     self._folder.write(self._worker, self.counts.snapshot())
                 except OSError:

@@ -21,19 +21,40 @@ class Watched(Run):
         self.waits.append(seconds)
 
 
+def somebody() -> bool:
+    """Somebody is there."""
+    return True
+
+
 @pytest.mark.parametrize(("percent", "rest"), [(25, 3.0), (50, 1.0), (80, 0.25)])
 def test_the_rest_is_in_proportion(percent: int, rest: float) -> None:
     """Who works for a quarter of the time rests three times as long as it has worked."""
     run = Watched()
-    Pace(run, percent).rest(1.0)
+    Pace(run, percent, somebody).rest(1.0)
     assert run.waits == [pytest.approx(rest)]
 
 
 def test_all_of_the_time_is_without_rest() -> None:
     """At 100 percent nothing is waited for."""
     run = Watched()
-    Pace(run, 100).rest(1.0)
+    Pace(run, 100, somebody).rest(1.0)
     assert run.waits == []
+
+
+def test_nobody_is_waited_for() -> None:
+    """While nobody is there it does not rest and takes more at once, and does both again when somebody comes."""
+    run, there = Watched(), [False]
+    pace = Pace(run, 25, lambda: there[0])
+    pace.rest(1.0)
+    assert run.waits == []
+    for _ in range(100):
+        pace.learn(pace.rows, 0.02)
+    assert pace.rows == 1000
+    there[0] = True
+    pace.rest(1.0)
+    assert run.waits == [pytest.approx(3.0)]
+    pace.learn(pace.rows, 0.04)
+    assert pace.rows == 500
 
 
 def test_a_rest_ends_with_its_run() -> None:
@@ -41,12 +62,12 @@ def test_a_rest_ends_with_its_run() -> None:
     run = Run()
     run.stop()
     with pytest.raises(Stopped):
-        Pace(run, 1).rest(3600)
+        Pace(run, 1, somebody).rest(3600)
 
 
 def test_slow_rows_are_fewer_the_next_time() -> None:
     """What takes long is done in smaller parts, and never in none."""
-    pace = Pace(Run(), 25)
+    pace = Pace(Run(), 25, somebody)
     before = pace.rows
     pace.learn(pace.rows, 1.0)
     assert 0 < pace.rows < before
@@ -57,7 +78,7 @@ def test_slow_rows_are_fewer_the_next_time() -> None:
 
 def test_quick_rows_are_more_the_next_time() -> None:
     """What takes no time is done in larger parts, up to a bound."""
-    pace = Pace(Run(), 25)
+    pace = Pace(Run(), 25, somebody)
     for _ in range(100):
         pace.learn(pace.rows, 0.0001)
     assert pace.rows == 1000
@@ -65,7 +86,7 @@ def test_quick_rows_are_more_the_next_time() -> None:
 
 def test_the_last_few_teach_nothing() -> None:
     """Few rows that were quick say nothing of many."""
-    pace = Pace(Run(), 25)
+    pace = Pace(Run(), 25, somebody)
     before = pace.rows
     pace.learn(1, 0.0001)
     assert pace.rows == before

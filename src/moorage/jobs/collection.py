@@ -85,7 +85,7 @@ class _Collector:
 
     def __init__(self, registry: Registry, now: datetime, run: Run) -> None:
         self._registry, self._now = registry, now
-        self._pace = Pace(run, registry.settings.gc_pace)
+        self._pace = Pace(run, registry.settings.gc_pace, registry.is_anybody)
 
     def purge(self) -> Iterator[int]:
         while True:

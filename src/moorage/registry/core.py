@@ -137,6 +137,8 @@ class Registry:
         self.attempts = Attempts(settings.failed_attempts)
         self.carrying: Callable[[Callable[[], Any]], Callable[[], Any]] | None = None
         """Gives a unit of work what it needs in another thread; None where that is nothing."""
+        self.is_anybody: Callable[[], bool] = lambda: True
+        """Tells whether others are there, whom long work is to leave room; until somebody knows better, they are."""
         self.missed: Callable[[], object] = lambda: None
         """Counts layers whose bytes were not there when they were to be sent."""
         self._load = {"units": 0, "transfers": 0}

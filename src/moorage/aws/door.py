@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 
 _NO_ENTRY: Final = nullcontext()
-# What an answer is made of is a tree, and nobody reads it but programs.
-_WRITTEN: Final = json.JSONEncoder(check_circular=False, separators=(",", ":"))
 CONTENT_TYPE: Final = "application/x-amz-json-1.1"
 _SHORT: Final = 1024
 """Bytes of a request that may be answered without a hop to a thread."""
@@ -152,4 +151,12 @@ def _failed(failure: Failure, request_id: str) -> Response:
 
 def _json(body: Mapping[str, Any], status: int, request_id: str, error: str | None = None) -> Response:
     headers = {"x-amzn-RequestId": request_id} | ({"x-amzn-ErrorType": error} if error else {})
-    return Response(_WRITTEN.encode(body).encode(), status, headers=headers, media_type=CONTENT_TYPE)
+    return Response(_written(body), status, headers=headers, media_type=CONTENT_TYPE)
+
+
+def _written(body: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except TypeError:
+        # Half a surrogate pair that a request named and a failure names again is no UTF-8; as an escape it is JSON.
+        return json.dumps(body, separators=(",", ":")).encode()

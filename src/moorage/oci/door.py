@@ -321,7 +321,7 @@ def credential_of(headers: Headers) -> Credential:
 
 def facts_of(request: Request) -> dict[str, str]:
     """Return the condition keys that the request itself supplies."""
-    facts = {"aws:SecureTransport": "true" if request.url.scheme == "https" else "false"}
+    facts = {"aws:SecureTransport": "true" if request.scope["scheme"] == "https" else "false"}
     if request.client is not None:
         facts["aws:SourceIp"] = request.client.host
     if agent := request.headers.get("user-agent"):

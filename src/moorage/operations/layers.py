@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from moorage.registry.repositories import Repository
 
 
-@on_repository("ecr:BatchCheckLayerAvailability")
+@on_repository("ecr:BatchCheckLayerAvailability", is_point=True)
 def batch_check_layer_availability(ctx: Context, repository: Repository, *, layer_digests: list[str]) -> dict[str, Any]:
     """Tell of each layer whether the repository has it (BatchCheckLayerAvailability)."""
     found: list[dict[str, Any]] = []

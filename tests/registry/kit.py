@@ -192,5 +192,18 @@ def statements(tx: sa.Connection, told: Callable[[str], object]) -> Iterator[Non
         yield
         driver.set_trace_callback(None)
     else:
-        sa.event.listen(tx, "before_cursor_execute", lambda *given: told(given[2]))
+        before = driver.cursor_factory
+        driver.cursor_factory = _telling(before, told)
         yield
+        driver.cursor_factory = before
+
+
+def _telling(cursor: Any, told: Callable[[str], object]) -> Any:
+    """Return a kind of psycopg's cursor that tells of what it executes."""
+
+    class Telling(cursor):  # type: ignore[misc]
+        def execute(self, query: Any, *given: Any, **named: Any) -> Any:
+            told(str(query))
+            return super().execute(query, *given, **named)
+
+    return Telling

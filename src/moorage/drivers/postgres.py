@@ -140,7 +140,8 @@ class PostgresDatabase:
 
     def _begun(self, begin: str) -> sa.Connection:
         for pause in _PAUSES:
-            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 (spreads load, keeps no secret)
+            if pause:  # to sleep for no time is to wait for one's turn again
+                time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 (spreads load, keeps no secret)
             try:
                 return self._begin(begin)
             except NoneFree as error:

@@ -81,7 +81,7 @@ def loosen_layers(ctx: Context, repository_id: str, images: Collection[str], due
     needed = sa.select(edges.c.child).where(
         edges.c.repository_id == repository_id, edges.c.kind == "layer", among(ctx.tx, edges.c.parent, images)
     )
-    named = set(ctx.tx.execute(needed).scalars())
+    named = set(ctx.tx.execute(needed).scalars().all())
     layers = sa.select(repository_blobs.c.repository_id, repository_blobs.c.digest, _at(due_at).label("due_at"))
     here = layers.where(
         repository_blobs.c.repository_id == repository_id, among(ctx.tx, repository_blobs.c.digest, named)

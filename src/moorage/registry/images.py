@@ -338,7 +338,7 @@ def _found(ctx: Context, repository: Repository, column: sa.Column[Any], values:
     having = sa.select(manifests.c.digest).where(
         manifests.c.repository_id == repository.id, among(ctx.tx, column, values)
     )
-    return set(ctx.tx.execute(having).scalars())
+    return set(ctx.tx.execute(having).scalars().all())
 
 
 def _unnamed(ctx: Context, repository: Repository, digests: set[str]) -> set[str]:

@@ -52,9 +52,7 @@ def remove(ctx: Context, repository: Repository, digests: Collection[str]) -> No
     ctx.tx.execute(sa.delete(manifests).where(_these(ctx, manifests, repository, digests)))
 
 
-def _these(
-    ctx: Context, table: sa.Table, repository: Repository, digests: Collection[str]
-) -> sa.ColumnElement[bool]:
+def _these(ctx: Context, table: sa.Table, repository: Repository, digests: Collection[str]) -> sa.ColumnElement[bool]:
     return sa.and_(table.c.repository_id == repository.id, among(ctx.tx, table.c.digest, digests))
 
 

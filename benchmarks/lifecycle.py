@@ -1,14 +1,20 @@
 """
-What a lifecycle policy costs where there is much: ``python -m benchmarks.lifecycle --images 100000``.
+What a lifecycle policy costs where there is much, and what others notice of it.
+
+    python -m benchmarks.lifecycle --images 100000 [--database sqlite|postgres] [--beside]
 
 Rows are made directly, in one repository; then a preview, a run of the job, and pulls of one manifest in
-process (found by its tag, as a pull finds it) before and beside the run. The ratio of their 99th
-percentiles is of one run of this program; absolute numbers are of a shared machine, good for comparing two runs on it.
+process (found by its tag, as a pull finds it) before and beside the run.
+
+With ``--beside`` a server with two workers carries the policy out, while one client pulls and one pushes, in another
+repository, as in `benchmarks.collection`. The ratios to the same requests before the run are the figures. Absolute
+numbers are of a shared machine, good for comparing two runs on it.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -21,15 +27,17 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from benchmarks import collection
 from moorage import app
 from moorage.config import Settings
 from moorage.domain import manifests as documents
 from moorage.domain.names import Digest, RepositoryName, Tag
-from moorage.jobs import Run
+from moorage.jobs import Run, leases
 from moorage.jobs.lifecycle import carry_out
 from moorage.registry import foresight, images, lifecycle, previews, repositories
 from moorage.registry import usage as counting
-from moorage.registry.tables import blobs, edges, manifests, repository_blobs, tags
+from moorage.registry.tables import blobs, edges, lifecycle_policies, manifests, repository_blobs, tags
+from tests import postgres, servers
 
 if TYPE_CHECKING:
     from moorage.registry.core import Registry
@@ -47,6 +55,8 @@ POLICY = json.dumps(
     }
 )
 BATCH = 5_000
+IDLE = 15.0
+"""Seconds of requests before the run."""
 
 
 def fill(registry: Registry, count: int) -> Repository:
@@ -139,21 +149,65 @@ def measure(registry: Registry, count: int) -> None:
     tell("pulls beside the run, p99", f"{p99(beside):.1f} ms ({p99(beside) / p99(idle):.1f} times)")
 
 
+def measure_beside(registry: Registry, data: Path, flags: list[str], count: int) -> None:
+    """Print how long the job of a server takes, and how much longer requests take meanwhile."""
+    repository = fill(registry, count)
+    server = servers.start(data, *flags, variables={"MOORAGE_JOBS_POLL_SECONDS": "1"})
+    with contextlib.ExitStack() as held:
+        held.callback(server.stop)
+        units = collection.clients(server)
+        with collection.measured(units, 0.02) as idle:
+            time.sleep(IDLE)
+        with collection.measured(units, 0.02) as busy:
+            taken = _carried_out(registry, repository)
+    print(f"| run of a server's job | {taken:.1f} s |")
+    for name in units:
+        for what, figure in collection.ratios(f"{name} beside the run", idle[name], busy[name]):
+            print(f"| {what} | {figure} |", flush=True)
+
+
+def _carried_out(registry: Registry, repository: Repository) -> float:
+    """Ask the server for a run of the policy, and wait for its end; return the seconds."""
+    began = time.perf_counter()
+    with registry.write(registry.system()) as ctx:
+        lifecycle.put(ctx, repository, POLICY)
+        ctx.tx.execute(sa.update(lifecycle_policies).values(due_at=ctx.now))
+        leases.ask(ctx.tx, "lifecycle", "", ctx.now)
+    while not _is_done(registry, repository):
+        time.sleep(0.2)
+    return time.perf_counter() - began
+
+
+def _is_done(registry: Registry, repository: Repository) -> bool:
+    with registry.read(registry.system()) as ctx:
+        return lifecycle.get(ctx, repository).evaluated_at is not None
+
+
 def main() -> None:
     """Measure and print a Markdown table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[1])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[1], prog="python -m benchmarks.lifecycle")
     parser.add_argument("--images", type=int, default=100_000)
-    parser.add_argument("--database", help="URL of a PostgreSQL database that is empty")
+    parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
+    parser.add_argument("--beside", action="store_true", help="in a server, beside clients that pull and push")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(data=Path(folder), database=given.database)
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as held:
+        # A cluster that waits for the disk, as one that serves would.
+        url = held.enter_context(postgres.running()).migrated() if given.database == "postgres" else None
+        flags = ["--database", url] if url else []
+        settings = Settings(data=Path(folder), database=url, account_id=servers.ACCOUNT, region=servers.REGION)
         app.prepare(settings)
         registry = app.open_registry(settings)
         print(
-            f"| {given.images} images, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} | |\n|---|---|", flush=True
+            f"| {given.images} images, {given.database}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} | |",
+            "|---|---|",
+            sep="\n",
+            flush=True,
         )
         try:
-            measure(registry, given.images)
+            if given.beside:
+                measure_beside(registry, settings.data, flags, given.images)
+            else:
+                measure(registry, given.images)
         finally:
             registry.close()
 

@@ -170,8 +170,8 @@ class _TracedDatabase:
             yield tx
 
     @contextmanager
-    def write(self, *, lasting: bool = True) -> Iterator[sa.Connection]:
-        with self._span("write"), self._inner.write(lasting=lasting) as tx:
+    def write(self, *, lasting: bool = True, bulky: bool = False) -> Iterator[sa.Connection]:
+        with self._span("write"), self._inner.write(lasting=lasting, bulky=bulky) as tx:
             yield tx
 
     def _span(self, name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import shutil
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from sqlalchemy.exc import IntegrityError, InternalError
 
 from moorage import migrations
 from moorage.domain.errors import Undone
+from moorage.drivers import log
 from moorage.drivers.postgres import PostgresDatabase
 from moorage.drivers.sqlite import SqliteDatabase
 from moorage.registry.tables import repositories, uploads
@@ -311,6 +313,21 @@ def test_every_sqlite_connection_is_durable(tmp_path: Path) -> None:
     database.close()
 
     assert pragmas == {("wal", 2, 1, 60_000)}
+
+
+def test_a_bulky_transaction_leaves_no_long_log_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When it has ended, and the log is long, all that it has changed is in the file itself."""
+    database = SqliteDatabase(tmp_path / "moorage.sqlite")
+    migrations.upgrade(database.engine)
+    monkeypatch.setattr(log, "_OWN", 0)
+    with database.write(bulky=True) as tx:
+        add(tx, "a")
+    shutil.copy(tmp_path / "moorage.sqlite", tmp_path / "copy.sqlite")
+    database.close()
+    copy = SqliteDatabase(tmp_path / "copy.sqlite")
+    with copy.read() as tx:
+        assert names(tx) == ["a"]
+    copy.close()
 
 
 def test_a_killed_sqlite_writer_leaves_whole_transactions(tmp_path: Path) -> None:

@@ -101,7 +101,12 @@ class PostgresDatabase:
             yield connection
 
     @contextmanager
-    def write(self, *, lasting: bool = True) -> Iterator[sa.Connection]:  # noqa: ARG002 (all that it commits lasts)
+    def write(
+        self,
+        *,
+        lasting: bool = True,  # noqa: ARG002 (all that it commits lasts)
+        bulky: bool = False,  # noqa: ARG002 (its server writes back by itself)
+    ) -> Iterator[sa.Connection]:
         """
         Open a transaction, durable when the block has ended.
 

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from moorage import logs
 from moorage.domain.errors import StorageFull
+from moorage.drivers import log
 from moorage.drivers.space import free_bytes
 
 if TYPE_CHECKING:
@@ -28,12 +29,22 @@ _PRAGMAS: Final = (
     # FULL syncs the log at each commit: an answered write survives a power cut.
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
-    # Pages, 64 MiB. By default it is 4: a large deletion then writes each page to the log and to the file again and
+    # 128 MiB. By default it is 4: a large deletion then writes each page to the log and to the file again and
     # again, since every batch of it touches the same indexes.
-    "PRAGMA wal_autocheckpoint=16000",
+    f"PRAGMA wal_autocheckpoint={log.PAGES}",
     f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}",
     "PRAGMA cache_size=-16384",
     "PRAGMA temp_store=MEMORY",
+    # A log that has grown longer is cut when it begins anew.
+    f"PRAGMA journal_size_limit={log.BYTES // 2}",
+)
+_PASSING: Final = ("PRAGMA synchronous=NORMAL",)
+_BULKY: Final = (
+    # Of pages that are changed all over the indexes none should be written, and read again, before the commit.
+    "PRAGMA cache_size=-65536",
+    # Both are done once others may write.
+    "PRAGMA synchronous=NORMAL",
+    "PRAGMA wal_autocheckpoint=0",
 )
 
 
@@ -58,7 +69,7 @@ class SqliteDatabase:
         # SQLite's lock against each other: that leaves some waiting for seconds.
         self._writing = threading.Lock()
         self._turn: int | None = None
-        self._writers: dict[bool, sa.Connection] = {}
+        self._writers: dict[tuple[str, ...], sa.Connection] = {}
         # One connection is kept out of the pool, for one reader at a time: to lend costs more than to read.
         self._reading = threading.Lock()
         self._reader: sa.Connection | None = None
@@ -97,21 +108,26 @@ class SqliteDatabase:
             return found
 
     @contextmanager
-    def write(self, *, lasting: bool = True) -> Iterator[sa.Connection]:
+    def write(self, *, lasting: bool = True, bulky: bool = False) -> Iterator[sa.Connection]:
         """
         Open the one writing transaction; IMMEDIATE, so that what is read in it cannot change under it.
 
         Everybody sees one that is not ``lasting`` once it is committed; it is on the disk with the next one that is.
+        One that is ``bulky`` is on the disk when the block has ended, but nobody waits for that.
         """
-        with self._telling_when_full(), self._writing, self._in_turn():
-            connection = self._writer(lasting=lasting)
-            driver = _driver(connection)
-            driver.execute("BEGIN IMMEDIATE").close()
-            try:
-                yield connection
-                driver.execute("COMMIT").close()
-            finally:
-                _leave(connection)
+        special = _BULKY if bulky else () if lasting else _PASSING
+        with self._telling_when_full():
+            with self._writing, self._in_turn():
+                connection = self._writer(special)
+                driver = _driver(connection)
+                driver.execute("BEGIN IMMEDIATE").close()
+                try:
+                    yield connection
+                    driver.execute("COMMIT").close()
+                finally:
+                    _leave(connection)
+            if bulky:
+                self._settle()
 
     @contextmanager
     def _in_turn(self) -> Iterator[None]:
@@ -125,12 +141,17 @@ class SqliteDatabase:
         finally:
             fcntl.flock(self._turn, fcntl.LOCK_UN)
 
-    def _writer(self, *, lasting: bool) -> sa.Connection:
-        if lasting not in self._writers:
-            connection = self._writers[lasting] = self.engine.connect()
-            if not lasting:
-                _driver(connection).execute("PRAGMA synchronous=NORMAL").close()
-        return self._writers[lasting]
+    def _writer(self, special: tuple[str, ...]) -> sa.Connection:
+        if special not in self._writers:
+            connection = self._writers[special] = self.engine.connect()
+            for pragma in special:
+                _driver(connection).execute(pragma).close()
+        return self._writers[special]
+
+    def _settle(self) -> None:
+        """Do what a bulky transaction has left to do, while others write."""
+        with self.engine.connect() as connection:
+            log.settle(self._path, _driver(connection))
 
     @contextmanager
     def _telling_when_full(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
@@ -11,6 +12,7 @@ from moorage import logs
 from moorage.domain.errors import Failure
 from moorage.domain.lifecycle import Action
 from moorage.domain.names import RepositoryName, repository_arn
+from moorage.jobs.pacing import fitting
 from moorage.jobs.work import Stopped
 from moorage.registry import archive, images, lifecycle, removal, repositories
 
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 
 _REPOSITORIES: Final = 100
 _BATCH: Final = 1000
-"""Images in one transaction: short enough that a push to the repository does not wait for it."""
+"""Images in the first transaction, and in one event of the audit trail."""
+_TURN: Final = 0.25
+"""Seconds that a transaction should work: a push to the repository waits for its end."""
 
 
 def carry_out_lifecycles(registry: Registry, now: datetime, run: Run) -> None:
@@ -83,16 +87,22 @@ def carry_out(
     acted: Counter[Action] = Counter()
     if repository is None:
         return acted
-    for start in range(0, len(found), _BATCH):
+    start, rows = 0, _BATCH
+    while batch := found[start : start + rows]:
         run.check()
-        with registry.write(who) as ctx:
+        with registry.write(who, bulky=True) as ctx:
             repositories.lock(ctx, repository)
             if not lifecycle.is_current(ctx, due):
                 break
-            done = _act(ctx, repository, found[start : start + _BATCH])
+            began = time.perf_counter()
+            done = _act(ctx, repository, batch)
+            taken = time.perf_counter() - began
         acted.update(rule.action for _image, rule in done)
-        _tell(registry, repository, done)
-        advance(len(found[start : start + _BATCH]))
+        for first in range(0, len(done), _BATCH):
+            _tell(registry, repository, done[first : first + _BATCH])
+        advance(len(batch))
+        start += len(batch)
+        rows = fitting(len(batch), taken, _TURN)
     _note_evaluated(registry, due)
     return acted
 
@@ -116,7 +126,7 @@ def _act(
 
 def _tell(registry: Registry, repository: repositories.Repository, done: Sequence[tuple[Image, Rule]]) -> None:
     """Tell the audit trail, as CloudTrail does, which images a policy has acted on."""
-    if registry.trail is None or not done:
+    if registry.trail is None:
         return
     actions = [
         {

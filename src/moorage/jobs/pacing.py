@@ -21,6 +21,15 @@ _ALONE: Final = 0.05
 """The same, while nobody waits."""
 _LEAST: Final = 10
 _MOST: Final = 1000
+_BULK: Final = 5000
+"""The most rows that one statement is given."""
+
+
+def fitting(rows: int, taken: float, turn: float) -> int:
+    """Return how many rows to take the next time, where these took so many seconds and ``turn`` is what they may."""
+    # By steps: once may have been chance.
+    factor = min(max(turn / max(taken, 1e-6), 0.5), 1.5)
+    return min(max(int(rows * factor), _LEAST), _BULK)
 
 
 class Pace:

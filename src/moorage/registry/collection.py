@@ -27,7 +27,6 @@ import sqlalchemy as sa
 
 from moorage.registry import usage
 from moorage.registry.among import among
-from moorage.registry.batches import batches
 from moorage.registry.prepared import Prepared
 from moorage.registry.tables import (
     Instant,
@@ -80,12 +79,14 @@ def loosen_layers(ctx: Context, repository_id: str, images: Collection[str], due
     """Note that images of a repository are going, and look at their layers at ``due_at``."""
     # What is named more than once is found out here: for DISTINCT, SQLite walks through all edges of the repository.
     needed = sa.select(edges.c.child).where(
-        edges.c.repository_id == repository_id, edges.c.kind == "layer", edges.c.parent.in_(images)
+        edges.c.repository_id == repository_id, edges.c.kind == "layer", among(ctx.tx, edges.c.parent, images)
     )
-    for batch in batches(sorted(set(ctx.tx.execute(needed).scalars()))):
-        layers = sa.select(repository_blobs.c.repository_id, repository_blobs.c.digest, _at(due_at).label("due_at"))
-        here = layers.where(repository_blobs.c.repository_id == repository_id, repository_blobs.c.digest.in_(batch))
-        insert_or_postpone(ctx.tx, loose_layers, here.order_by(repository_blobs.c.digest))
+    named = set(ctx.tx.execute(needed).scalars().all())
+    layers = sa.select(repository_blobs.c.repository_id, repository_blobs.c.digest, _at(due_at).label("due_at"))
+    here = layers.where(
+        repository_blobs.c.repository_id == repository_id, among(ctx.tx, repository_blobs.c.digest, named)
+    )
+    insert_or_postpone(ctx.tx, loose_layers, here.order_by(repository_blobs.c.digest))
 
 
 def loosen_blobs(ctx: Context, repository_id: str, digests: Collection[str] | None, due_at: datetime) -> None:

@@ -162,9 +162,10 @@ class Registry:
         facts: dict[str, str] | None = None,
         entry: Entry | None = None,
         lasting: bool = True,
+        bulky: bool = False,
     ) -> AbstractContextManager[Context]:
         """Open a writing unit of work: durable when the block ends (see `Database.write`), undone if it raises."""
-        return self._unit(who, request_id, facts or {}, entry, self.database.write(lasting=lasting))
+        return self._unit(who, request_id, facts or {}, entry, self.database.write(lasting=lasting, bulky=bulky))
 
     @contextmanager
     def _unit(

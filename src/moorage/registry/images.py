@@ -20,6 +20,7 @@ from moorage.domain.errors import (
 from moorage.domain.manifests import MANIFEST_TYPES, Manifest
 from moorage.domain.names import Digest, Tag
 from moorage.registry import archive, damage, layers, removal, repositories, usage
+from moorage.registry.among import among
 from moorage.registry.batches import batches
 from moorage.registry.prepared import Prepared
 from moorage.registry.tables import edges, manifests, tags
@@ -332,22 +333,22 @@ def with_referrers(ctx: Context, repository: Repository, digests: Collection[str
 
 def _found(ctx: Context, repository: Repository, column: sa.Column[Any], values: Collection[str]) -> set[str]:
     """Return the images of which a column has one of the values."""
-    found: set[str] = set()
-    for batch in batches(sorted(values)):
-        having = sa.select(manifests.c.digest).where(manifests.c.repository_id == repository.id, column.in_(batch))
-        found.update(ctx.tx.execute(having).scalars())
-    return found
+    if not values:
+        return set()
+    having = sa.select(manifests.c.digest).where(
+        manifests.c.repository_id == repository.id, among(ctx.tx, column, values)
+    )
+    return set(ctx.tx.execute(having).scalars().all())
 
 
 def _unnamed(ctx: Context, repository: Repository, digests: set[str]) -> set[str]:
     """Return those of the images that no index of the repository names."""
-    named: set[str] = set()
-    for batch in batches(sorted(digests)):
-        naming = sa.select(edges.c.child).where(
-            edges.c.repository_id == repository.id, edges.c.kind == "image", edges.c.child.in_(batch)
-        )
-        named.update(ctx.tx.execute(naming).scalars())
-    return digests - named
+    if not digests:
+        return set()
+    naming = sa.select(edges.c.child).where(
+        edges.c.repository_id == repository.id, edges.c.kind == "image", among(ctx.tx, edges.c.child, digests)
+    )
+    return digests.difference(ctx.tx.execute(naming).scalars())
 
 
 def untag(ctx: Context, repository: Repository, tag: Tag, *, keep_children: bool = False) -> Digest:

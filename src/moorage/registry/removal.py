@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from moorage.registry import collection, usage
-from moorage.registry.batches import batches
+from moorage.registry.among import among
 from moorage.registry.tables import Instant, deleted_images, manifests, tags
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ def window(ctx: Context) -> timedelta:
 def tags_of(ctx: Context, repository: Repository, digests: Collection[str]) -> dict[str, list[str]]:
     """Return the tags of images, each image's in order; none is an empty list."""
     names: dict[str, list[str]] = {digest: [] for digest in digests}
-    mine = sa.and_(tags.c.repository_id == repository.id, tags.c.digest.in_(digests))
+    mine = _these(ctx, tags, repository, digests)
     # By digest first: in the order of names alone, SQLite walks through all tags of the repository.
     named = sa.select(tags.c.digest, tags.c.name).where(mine).order_by(tags.c.digest, tags.c.name)
-    for digest, name in ctx.tx.execute(named):
+    for digest, name in ctx.tx.execute(named).all():  # at once: one by one costs more than to find them
         names[digest].append(name)
     return names
 
@@ -42,22 +42,23 @@ def remove(ctx: Context, repository: Repository, digests: Collection[str]) -> No
     there and that nothing needs them. Their layers are looked at when they
     can no longer be restored.
     """
+    if not digests:
+        return
     due_at = ctx.now + max(window(ctx), collection.grace(ctx))
-    for batch in batches(sorted(digests)):
-        if window(ctx):
-            _keep(ctx, repository, batch)
-        collection.loosen_layers(ctx, repository.id, batch, due_at)
-        usage.release_images(ctx.tx, repository.id, batch)
-        ctx.tx.execute(sa.delete(manifests).where(_among(manifests, repository, batch)))
+    if window(ctx):
+        _keep(ctx, repository, digests)
+    collection.loosen_layers(ctx, repository.id, digests, due_at)
+    usage.release_images(ctx.tx, repository.id, digests)
+    ctx.tx.execute(sa.delete(manifests).where(_these(ctx, manifests, repository, digests)))
 
 
-def _among(table: sa.Table, repository: Repository, digests: Collection[str]) -> sa.ColumnElement[bool]:
-    return sa.and_(table.c.repository_id == repository.id, table.c.digest.in_(digests))
+def _these(ctx: Context, table: sa.Table, repository: Repository, digests: Collection[str]) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.repository_id == repository.id, among(ctx.tx, table.c.digest, digests))
 
 
 def _keep(ctx: Context, repository: Repository, digests: Collection[str]) -> None:
     # Deleted before, pushed again, and deleted now: the later one counts.
-    ctx.tx.execute(sa.delete(deleted_images).where(_among(deleted_images, repository, digests)))
+    ctx.tx.execute(sa.delete(deleted_images).where(_these(ctx, deleted_images, repository, digests)))
     values = {
         "repository_id": manifests.c.repository_id,
         "digest": manifests.c.digest,
@@ -71,7 +72,7 @@ def _keep(ctx: Context, repository: Repository, digests: Collection[str]) -> Non
         "body": manifests.c.body,
     }
     # From table to table: a body is not carried through the program.
-    going = sa.select(*values.values()).where(_among(manifests, repository, digests))
+    going = sa.select(*values.values()).where(_these(ctx, manifests, repository, digests))
     ctx.tx.execute(sa.insert(deleted_images).from_select(list(values), going))
 
 

@@ -27,12 +27,13 @@ class Database(Protocol):
     def read(self) -> AbstractContextManager[sa.Connection]:
         """Open a transaction that only reads."""
 
-    def write(self, *, lasting: bool = True) -> AbstractContextManager[sa.Connection]:
+    def write(self, *, lasting: bool = True, bulky: bool = False) -> AbstractContextManager[sa.Connection]:
         """
         Open a transaction that is durable once the block has ended without an exception.
 
         One that is not ``lasting`` may be lost with the power of the machine, until the next one that is. For what no
-        answer promises: that an upload has begun, and how far it has come.
+        answer promises: that an upload has begun, and how far it has come. One that is ``bulky`` changes thousands of
+        rows, and does after its end, when others may write, what need not be done before. It lasts.
         """
 
     def version(self) -> int | None:

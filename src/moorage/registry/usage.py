@@ -140,7 +140,7 @@ def _limits_here(ctx: Context, row: Any) -> Limits:
 
 def release_images(tx: sa.Connection, repository_id: str, digests: Collection[str]) -> None:
     """Count images that are about to be removed, under the repository's lock."""
-    going = _ACTIVE_IMAGES.where(manifests.c.repository_id == repository_id, manifests.c.digest.in_(digests))
+    going = _ACTIVE_IMAGES.where(manifests.c.repository_id == repository_id, among(tx, manifests.c.digest, digests))
     row = tx.execute(going).one()
     _change(tx, repository_id, -int(row.images or 0), -int(row.bytes or 0))
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HEAD: Final = "0015"
+HEAD: Final = "0016"
 """The revision that this version of Moorage works with (a test holds it to Alembic's own answer)."""
 
 OLDEST_CODE: Final = "0007"

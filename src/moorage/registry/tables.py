@@ -9,7 +9,7 @@ same on every database.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
@@ -48,6 +48,10 @@ metadata = sa.MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+_BY_KEY: Final[dict[str, Any]] = {"sqlite_with_rowid": False}
+"""Of a table that is little more than its key: kept in the order of the key, which each of its indexes then holds."""
 
 
 def _repository_id() -> sa.Column[str]:
@@ -324,6 +328,7 @@ tags = sa.Table(
         ["repository_id", "digest"], ["manifests.repository_id", "manifests.digest"], ondelete="CASCADE"
     ),
     sa.Index(None, "repository_id", "digest", "name"),
+    **_BY_KEY,
 )
 
 edges = sa.Table(
@@ -337,6 +342,7 @@ edges = sa.Table(
         ["repository_id", "parent"], ["manifests.repository_id", "manifests.digest"], ondelete="CASCADE"
     ),
     sa.Index(None, "repository_id", "child", "kind"),
+    **_BY_KEY,
     comment="What a manifest refers to: layer (config included), image (index to child), subject.",
 )
 
@@ -428,6 +434,7 @@ loose_layers = sa.Table(
         ondelete="CASCADE",
     ),
     sa.Index(None, "due_at"),
+    **_BY_KEY,
     comment="Layers of a repository that perhaps no image needs, and when that is looked at.",
 )
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from granian import _signals
 from granian._granian import WorkerSignal
-from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.constants import HTTPModes, Interfaces, RuntimeModes, SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
 from granian.net import SocketSpec  # type: ignore[attr-defined]  # (imported there under this name)
@@ -67,6 +67,8 @@ class Workers(MPServer):
             http2_settings=HTTP2Settings(max_headers_size=_HEADERS),
             backlog=_BACKLOG,
             websockets=False,
+            # Not ``mt``, which may take up what was asked for later before what was asked for earlier: `readahead`.
+            runtime_mode=RuntimeModes.st,
             workers_kill_timeout=_STOP,
             log_level=LogLevels.warning,
         )

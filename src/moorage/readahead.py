@@ -26,6 +26,8 @@ _MOST: Final = 32
 """Messages that are asked for ahead, at most."""
 _BYTES: Final = 1024 * 1024
 """Bytes that are asked for ahead, if messages go on as they were, and given on together."""
+_LONG: Final = 128 * 1024
+"""Bytes of a message that goes on alone: to join it would cost more than it saves."""
 
 
 def around(app: ASGIApp) -> ASGIApp:
@@ -59,7 +61,7 @@ class ReadAhead:
             return message
         pieces = [message["body"]]
         size = longest = len(pieces[0])
-        while size < _BYTES and self._asked and self._asked[0].done():
+        while size < _BYTES and longest < _LONG and self._asked and self._asked[0].done():
             message = self._asked.popleft().result()
             if "body" not in message:
                 # The client is gone, and what it had sent does not count.

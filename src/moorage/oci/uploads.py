@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _GATHERED: Final = 1024 * 1024
 """Bytes gathered before they are hashed and written: fewer hops to a thread, larger writes."""
+_FEW: Final = 4
+"""Pieces that are written one by one."""
 _PART: Final = "ecr:UploadLayerPart"
 _COMPLETE: Final = "ecr:CompleteLayerUpload"
 """What a request needs that sends a layer's bytes, or makes a layer of them, besides what its row says."""
@@ -205,7 +207,9 @@ async def _receive(stream: Stream, appender: Appender) -> bytes:
 
 
 def _write(appender: Appender, pieces: Sequence[bytes]) -> None:
-    appender.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+    # To join a few long ones would cost more than to write each.
+    for data in pieces if len(pieces) <= _FEW else [b"".join(pieces)]:
+        appender.write(data)
 
 
 def status(call: Call) -> Response:

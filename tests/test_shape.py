@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "doctor": [],
     "draining": [],
     "lives": [],
+    "readahead": [],
     "drivers": ["registry", "domain", "config", "logs"],
     "metrics": ["registry", "domain", "logs"],
     "readiness": ["draining", "registry", "logs"],
@@ -63,7 +64,7 @@ MAY_IMPORT = {
     ],
     "keyfile": ["registry", "config", "logs"],
     "installation": ["keyfile", "migrations", "registry", "config", "domain"],
-    "server": ["workers", "metrics", "tls", "app", "installation", "config", "logs"],
+    "server": ["workers", "readahead", "metrics", "tls", "app", "installation", "config", "logs"],
     "session": ["app", "installation", "config"],
     "cli": [
         "doctor",

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage import __version__, app, installation, logs, metrics
+from moorage import __version__, app, installation, logs, metrics, readahead
 from moorage.workers import Workers
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _loader(settings: Settings, folder: metrics.Folder) -> Callable[[], Any]:
         _end_at_once()
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
         logs.configure(settings.log_level)
-        return app.create_app(settings, metrics=folder)
+        return readahead.around(app.create_app(settings, metrics=folder))
 
     return load
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from granian import _signals
 from granian._granian import WorkerSignal
-from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.constants import HTTPModes, Interfaces, RuntimeModes, SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
 from granian.net import SocketSpec  # type: ignore[attr-defined]  # (imported there under this name)
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _BACKLOG: Final = 2048
 _HEADERS: Final = 64 * 1024
 """Bytes of headers that an HTTP/2 request may have."""
+_BUFFER: Final = 1088 * 1024
+"""Bytes of a body that are received at once, and of headers that an HTTP/1 request may have."""
 _STOP: Final = 60
 """Seconds that requests have to end in when the server stops."""
 _LEAVE: Final = 3600.0
@@ -63,10 +65,12 @@ class Workers(MPServer):
             interface=Interfaces.ASGI,
             workers=settings.workers,
             http=HTTPModes.auto,
-            http1_settings=HTTP1Settings(header_read_timeout=30_000),
+            http1_settings=HTTP1Settings(header_read_timeout=30_000, max_buffer_size=_BUFFER),
             http2_settings=HTTP2Settings(max_headers_size=_HEADERS),
             backlog=_BACKLOG,
             websockets=False,
+            # Not ``mt``, which may take up what was asked for later before what was asked for earlier: `readahead`.
+            runtime_mode=RuntimeModes.st,
             workers_kill_timeout=_STOP,
             log_level=LogLevels.warning,
         )

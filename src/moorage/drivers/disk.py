@@ -13,6 +13,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Final
 
+from moorage.drivers import direct
 from moorage.drivers.space import free_bytes, telling_when_full
 from moorage.registry.storage import Busy, Missing, OnDisk
 
@@ -131,6 +132,7 @@ class DiskWriter:
         self._descriptor = descriptor
         self._offset = offset
         self._kept = offset
+        self._blocks: direct.Blocks | None = None
         self._is_cut = False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -143,15 +145,21 @@ class DiskWriter:
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append; what does not fit is cut off when the writer is closed."""
         self._cut()
-        view = memoryview(data)
-        while view:
-            written = os.pwrite(self._descriptor, view, self._offset)
-            self._offset += written
-            view = view[written:]
+        if self._blocks is None and len(data) >= direct.BLOCK:
+            self._blocks = direct.Blocks(self._descriptor, self._offset)
+        if self._blocks is None:
+            direct.put(self._descriptor, data, self._offset)
+        else:
+            self._blocks.write(data)
+        self._offset += len(data)
 
+    @telling_when_full()
     def flush(self) -> str:
-        """Return the one location that an upload has here; the bytes are in the file already."""
+        """Return the one location that an upload has here, with all bytes in the file."""
         self._cut()
+        if self._blocks is not None:
+            self._blocks.end()
+            self._blocks = None
         self._kept = self._offset
         return self._location
 
@@ -185,7 +193,7 @@ class DiskWriter:
     def close(self) -> None:
         """Give back the space of what was not flushed, and release the lock."""
         try:
-            if self._is_cut and self._offset > self._kept:
+            if self._is_cut and os.fstat(self._descriptor).st_size > self._kept:
                 os.ftruncate(self._descriptor, self._kept)
         finally:
             os.close(self._descriptor)

@@ -18,12 +18,16 @@ from moorage.registry.again import again
 from moorage.registry.entrance import readable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from moorage.oci.door import Call, Stream
     from moorage.registry.repositories import Repository
     from moorage.registry.uploads import Appender
 
 _GATHERED: Final = 1024 * 1024
 """Bytes gathered before they are hashed and written: fewer hops to a thread, larger writes."""
+_FEW: Final = 4
+"""Pieces that are written one by one."""
 _PART: Final = "ecr:UploadLayerPart"
 _COMPLETE: Final = "ecr:CompleteLayerUpload"
 """What a request needs that sends a layer's bytes, or makes a layer of them, besides what its row says."""
@@ -181,24 +185,31 @@ def _require_length(appender: Appender, expected: int | None, tail: int) -> None
 
 async def _receive(stream: Stream, appender: Appender) -> bytes:
     """Write the body as it arrives, one piece in a thread while the next is received; return what is left over."""
-    gathered = bytearray()
+    gathered, size = list[bytes](), 0
     writing: asyncio.Future[None] | None = None
     try:
         async for chunk in bodies.chunks(stream.request):
-            gathered += chunk
-            if len(gathered) >= _GATHERED:
+            gathered.append(chunk)
+            size += len(chunk)
+            if size >= _GATHERED:
                 if writing is not None:
                     await writing
-                piece, gathered = bytes(gathered), bytearray()
-                write = stream.registry.perform(partial(appender.write, piece), moves_bytes=True)
+                write = stream.registry.perform(partial(_write, appender, gathered), moves_bytes=True)
                 writing = asyncio.ensure_future(write)
+                gathered, size = [], 0
     finally:
         # The file must not be closed under a thread that writes to it.
         if writing is not None:
             await asyncio.wait([writing])
     if writing is not None:
         writing.result()
-    return bytes(gathered)
+    return b"".join(gathered)
+
+
+def _write(appender: Appender, pieces: Sequence[bytes]) -> None:
+    # To join a few long ones would cost more than to write each.
+    for data in pieces if len(pieces) <= _FEW else [b"".join(pieces)]:
+        appender.write(data)
 
 
 def status(call: Call) -> Response:

@@ -262,9 +262,14 @@ class Registry:
     def _movers(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(max_workers=_MOVERS, thread_name_prefix="moorage-bytes")
 
+    @cached_property
+    def hashers(self) -> ThreadPoolExecutor:
+        """Threads that hash, while others write. They wait for nobody: who moves bytes may wait for them."""
+        return ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="moorage-hashing")
+
     def close(self) -> None:
         """Finish running units, write what they noted, and let go of files and connections."""
-        for threads in ("_movers", "_threads"):
+        for threads in ("_movers", "hashers", "_threads"):
             if threads in self.__dict__:
                 getattr(self, threads).shutdown(wait=True)
         if self.trail is not None:

@@ -52,6 +52,8 @@ MAX_LAYER: Final = 52_000 * 1024 * 1024
 MAX_PARTS: Final = 4_200
 PART_SIZE: Final = 10 * 1024 * 1024
 """The part size that InitiateLayerUpload advises, in bytes."""
+_LONG: Final = 256 * 1024
+"""Bytes for which it is worth a hop to hash them in another thread, while they are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,12 +180,28 @@ class Appender:
         reserve.require(self._ctx.registry)
         if self.offset + len(data) > MAX_LAYER:
             raise LimitExceeded(reason=f"A layer may have at most {MAX_LAYER} bytes")
-        with self._or_overtaken():
+        with self._hashed(data), self._or_overtaken():
             self._writer.write(data)
-        if self._state.offset == self.offset:
-            self._state.sha256.update(data)
-            self._state = HashState(self.offset + len(data), self._state.sha256)
         self.offset += len(data)
+
+    @contextmanager
+    def _hashed(self, data: bytes | bytearray | memoryview) -> Iterator[None]:
+        """Hash bytes while they are written, if those before them are hashed."""
+        offset, sha256 = self._state
+        if offset != self.offset:
+            yield
+            return
+        # Of bytes that could not be written nothing is known.
+        self._state = HashState(0, hashlib.sha256())
+        hashing = self._ctx.registry.hashers.submit(sha256.update, data) if len(data) >= _LONG else None
+        try:
+            yield
+        finally:
+            if hashing is not None:
+                hashing.result()
+        if hashing is None:
+            sha256.update(data)
+        self._state = HashState(offset + len(data), sha256)
 
     def commit(self) -> Upload:
         """Count the bytes written as one part, and return how far the upload has come."""

@@ -197,6 +197,7 @@ def main() -> None:
         settings = Settings(data=Path(folder), database=url, account_id=servers.ACCOUNT, region=servers.REGION)
         app.prepare(settings)
         registry = app.open_registry(settings)
+        registry.is_anybody = lambda: False
         print(
             f"| {given.images} images, {given.database}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} | |",
             "|---|---|",

@@ -87,12 +87,12 @@ def test_rows_outlive_a_table_that_is_written_anew(engine: sa.Engine) -> None:
     """What an earlier version has stored of an image is there, and goes with it, after its tables were rebuilt."""
     migrations.upgrade(engine, "0015")
     rows = (
-        "INSERT INTO accounts (id, created_at) VALUES ('1', 0)",
-        "INSERT INTO repositories (id, account_id, region, name, created_at) VALUES ('r', '1', 'x', 'n', 0)",
         "INSERT INTO blobs (digest, size, location, created_at) VALUES ('l', 1, 'l', 0)",
         "INSERT INTO repository_blobs (repository_id, digest, linked_at) VALUES ('r', 'l', 0)",
-        "INSERT INTO manifests (repository_id, digest, media_type, image_size, size, pushed_at, tagged, body)"
-        " VALUES ('r', 'm', 't', 1, 1, 0, 1, '')",
+        (
+            "INSERT INTO manifests (repository_id, digest, media_type, image_size, size, pushed_at, tagged, body)"
+            " VALUES ('r', 'm', 't', 1, 1, 0, 1, '')"
+        ),
         "INSERT INTO tags (repository_id, name, digest, tagged_at) VALUES ('r', 'v', 'm', 7)",
         "INSERT INTO edges (repository_id, parent, child, kind) VALUES ('r', 'm', 'l', 'layer')",
         "INSERT INTO loose_layers (repository_id, digest, due_at) VALUES ('r', 'l', 9)",

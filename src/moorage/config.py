@@ -171,9 +171,10 @@ class Settings:
 
     gc_pace: int = 25
     """
-    Percent of its time in which garbage collection works; in the rest of it, others find disk and database free.
+    Percent of their time in which garbage collection and lifecycle runs work.
 
-    A server that alone has its database does not rest while nobody asks it anything.
+    In the rest of it, others find disk and database free. A server that alone has its database does not rest while
+    nobody asks it anything.
     """
 
     undelete_hours: int = 24

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from moorage.jobs import Run
-from moorage.jobs.pacing import Pace
+from moorage.jobs.pacing import Pace, fitting
 from moorage.jobs.work import Stopped
 
 
@@ -90,3 +90,19 @@ def test_the_last_few_teach_nothing() -> None:
     before = pace.rows
     pace.learn(1, 0.0001)
     assert pace.rows == before
+
+
+@pytest.mark.parametrize(
+    ("rows", "taken", "expected"),
+    [
+        (1000, 0.2, 1250),
+        (1000, 10.0, 500),
+        (1000, 0.0, 1500),
+        (1000, 0.25, 1000),
+        (8000, 0.1, 10_000),
+        (12, 60.0, 10),
+    ],
+)
+def test_rows_that_fit_a_turn(rows: int, taken: float, expected: int) -> None:
+    """As many rows as take a quarter of a second, in steps of at most a half more or less, never none or too many."""
+    assert fitting(rows, taken, 0.25) == expected

@@ -40,8 +40,7 @@ def require_by_child(found: list[str]) -> None:
 
 def test_who_needs_a_layer_is_known_by_the_layer(bench: Bench) -> None:
     """To find the images that need a layer takes no look at the other images of their repositories."""
-    needing = {bench.first.id: [LAYER]}
-    bench.push("v1")
+    bench.image("v1")
     with bench.read() as ctx:
         some = ctx.tx.execute(sa.select(edges.c.parent)).scalars().all()
     needing = {bench.first.id: list(some)}
@@ -51,4 +50,4 @@ def test_who_needs_a_layer_is_known_by_the_layer(bench: Bench) -> None:
 
 def test_which_index_names_an_image_is_known_by_the_image(bench: Bench) -> None:
     """The same of an image and the indexes that name it."""
-    require_by_child(plans(bench, lambda ctx: images.naming(ctx, bench.first, LAYER)))
+    require_by_child(plans(bench, lambda ctx: images.parents(ctx, bench.first, LAYER)))

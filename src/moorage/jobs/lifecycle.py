@@ -12,7 +12,7 @@ from moorage import logs
 from moorage.domain.errors import Failure
 from moorage.domain.lifecycle import Action
 from moorage.domain.names import RepositoryName, repository_arn
-from moorage.jobs.pacing import fitting
+from moorage.jobs.pacing import Pace, fitting
 from moorage.jobs.work import Stopped
 from moorage.registry import archive, images, lifecycle, removal, repositories
 
@@ -26,10 +26,14 @@ if TYPE_CHECKING:
     from moorage.registry.lifecycle import Due
 
 _REPOSITORIES: Final = 100
-_BATCH: Final = 1000
-"""Images in the first transaction, and in one event of the audit trail."""
-_TURN: Final = 0.25
-"""Seconds that a transaction should work: a push to the repository waits for its end."""
+_FIRST: Final = 200
+"""Images in the first transaction: how long those take tells how many the next may have."""
+_TOLD: Final = 1000
+"""Images in one event of the audit trail, at most."""
+_TURN: Final = 0.5
+"""Seconds that a transaction should work, for which pushes to the repository wait."""
+_BESIDE: Final = 0.05
+"""The same where all pushes wait for it, at each of their own transactions, and somebody may be there."""
 
 
 def carry_out_lifecycles(registry: Registry, now: datetime, run: Run) -> None:
@@ -87,7 +91,7 @@ def carry_out(
     acted: Counter[Action] = Counter()
     if repository is None:
         return acted
-    start, rows = 0, _BATCH
+    start, rows, pace = 0, _FIRST, Pace(run, registry.settings.gc_pace, registry.is_anybody)
     while batch := found[start : start + rows]:
         run.check()
         with registry.write(who, bulky=True) as ctx:
@@ -96,15 +100,22 @@ def carry_out(
                 break
             began = time.perf_counter()
             done = _act(ctx, repository, batch)
-            taken = time.perf_counter() - began
+            acting = time.perf_counter() - began
+        taken = time.perf_counter() - began
         acted.update(rule.action for _image, rule in done)
-        for first in range(0, len(done), _BATCH):
-            _tell(registry, repository, done[first : first + _BATCH])
+        for first in range(0, len(done), _TOLD):
+            _tell(registry, repository, done[first : first + _TOLD])
         advance(len(batch))
         start += len(batch)
-        rows = fitting(len(batch), taken, _TURN)
+        rows = fitting(len(batch), acting, _turn(registry))
+        pace.rest(taken)
     _note_evaluated(registry, due)
     return acted
+
+
+def _turn(registry: Registry) -> float:
+    keeps_all_waiting = not registry.settings.database_is_shared
+    return _BESIDE if keeps_all_waiting and registry.is_anybody() else _TURN
 
 
 def _act(

@@ -21,7 +21,7 @@ _ALONE: Final = 0.05
 """The same, while nobody waits."""
 _LEAST: Final = 10
 _MOST: Final = 1000
-_BULK: Final = 5000
+_BULK: Final = 10_000
 """The most rows that one statement is given."""
 
 

@@ -53,6 +53,7 @@ def _prepare(_server: Server, *, count: int, act: Callable[[Registry, int], Samp
             settings = Settings(data=Path(folder))
             app.prepare(settings)
             registry = app.open_registry(settings)
+            registry.is_anybody = lambda: False
             try:
                 return act(registry, count)
             finally:

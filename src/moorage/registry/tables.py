@@ -324,9 +324,7 @@ tags = sa.Table(
     sa.Column("name", sa.String(300), primary_key=True),
     sa.Column("digest", sa.String(135), nullable=False),
     sa.Column("tagged_at", Instant, nullable=False),
-    sa.ForeignKeyConstraint(
-        ["repository_id", "digest"], ["manifests.repository_id", "manifests.digest"], ondelete="CASCADE"
-    ),
+    _of_image(),
     sa.Index(None, "repository_id", "digest", "name"),
     **_BY_KEY,
 )

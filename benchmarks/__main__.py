@@ -11,6 +11,7 @@ and writes docs/performance.md.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
@@ -65,6 +66,8 @@ def measured(given: argparse.Namespace, contenders: Sequence[Contender], missing
 def main() -> None:
     """Measure and print."""
     given = arguments().parse_args()
+    # What is started has its modules compiled, as where it was installed.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # Told to end, it ends what it has started and takes its folders along.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     results = run(given)

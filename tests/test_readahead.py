@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -53,6 +55,11 @@ class Sender:
         return sum(not future.done() for future in self.asked)
 
 
+async def unsent(_message: Message) -> None:
+    """Take the messages of an application that answers nothing."""
+    raise AssertionError("nothing is sent")
+
+
 async def received(ahead: ReadAhead) -> list[bytes]:
     """Return the bodies of all messages up to the last."""
     found, more = list[bytes](), True
@@ -70,7 +77,7 @@ def test_a_body_comes_whole_and_in_order(size: int) -> None:
     pieces = [bytes([number % 256]) * size for number in range(60)]
 
     async def run() -> list[bytes]:
-        return await received(ReadAhead(Sender(body(*pieces)).receive))
+        return await received(ReadAhead(Sender(body(*pieces)).receive, unsent))
 
     found = asyncio.run(run())
 
@@ -83,18 +90,18 @@ def test_a_short_body_is_asked_for_once() -> None:
 
     async def run() -> tuple[Message, int]:
         sender = Sender([{"type": "http.request", "body": b"short", "more_body": False}])
-        return await ReadAhead(sender.receive)(), len(sender.asked)
+        return await ReadAhead(sender.receive, unsent)(), len(sender.asked)
 
     assert asyncio.run(run()) == ({"type": "http.request", "body": b"short", "more_body": False}, 1)
 
 
-@pytest.mark.parametrize(("size", "waiting"), [(1024 * KIB, [2, 2, 2, 2, 2, 2]), (1, [2, 4, 8, 16, 32, 32])])
+@pytest.mark.parametrize(("size", "waiting"), [(1024 * KIB, [1, 2, 2, 2, 2, 2]), (1, [1, 2, 4, 8, 16, 32])])
 def test_no_more_is_asked_for_than_is_to_be_held(size: int, waiting: list[int]) -> None:
     """Of long messages two are asked for ahead, of short ones 32 at most, and few at first."""
 
     async def run() -> list[int]:
         sender, found = Sender(), list[int]()
-        ahead = ReadAhead(sender.receive)
+        ahead = ReadAhead(sender.receive, unsent)
         for _ in waiting:
             # Long ones arrive one by one, short ones as many as are asked for.
             sender.arrive(*body(bytes(size))[:1] * (max(1, sender.waiting) if size == 1 else 1))
@@ -109,10 +116,10 @@ def test_a_client_that_goes_away_is_told_of_at_once() -> None:
     """What came before does not count."""
 
     async def run() -> Message:
-        sender = Sender(body(b"first")[:1])
-        ahead = ReadAhead(sender.receive)
-        assert (await ahead())["body"] == b"first"
-        sender.arrive(*body(b"second")[:1], {"type": "http.disconnect"})
+        sender = Sender(body(b"first", b"second")[:2])
+        ahead = ReadAhead(sender.receive, unsent)
+        assert [(await ahead())["body"] for _ in range(2)] == [b"first", b"second"]
+        sender.arrive(*body(b"third")[:1], {"type": "http.disconnect"})
         return await ahead()
 
     assert asyncio.run(run()) == {"type": "http.disconnect"}
@@ -124,15 +131,12 @@ def test_what_nobody_wants_is_taken_back() -> None:
     async def answers_early(_scope: Scope, receive: Receive, _send: Send) -> None:
         await receive()
 
-    async def send(_message: Message) -> None:
-        raise AssertionError("nothing is sent")
-
     async def run() -> tuple[int, int]:
         sender = Sender(body(b"first")[:1])
-        await around(answers_early)({"type": "http", "method": "PUT"}, sender.receive, send)
+        await around(answers_early)({"type": "http", "method": "PUT"}, sender.receive, unsent)
         return len(sender.asked), sender.waiting
 
-    assert asyncio.run(run()) == (3, 0)
+    assert asyncio.run(run()) == (2, 0)
 
 
 def test_requests_without_a_body_are_left_alone() -> None:
@@ -142,15 +146,44 @@ def test_requests_without_a_body_are_left_alone() -> None:
     async def noting(_scope: Scope, receive: Receive, _send: Send) -> None:
         given.append(receive)
 
-    async def send(_message: Message) -> None:
-        raise AssertionError("nothing is sent")
-
     async def run() -> Sender:
         sender = Sender()
         for scope in ({"type": "http", "method": "GET"}, {"type": "lifespan"}):
-            await around(noting)(scope, sender.receive, send)
+            await around(noting)(scope, sender.receive, unsent)
         return sender
 
     sender = asyncio.run(run())
 
     assert given == [sender.receive, sender.receive]
+
+
+def test_an_exchange_that_has_ended_is_let_go_of() -> None:
+    """A failure that is held by its own traceback, and holds the exchange, does not hold what the server gave."""
+
+    async def fails(_scope: Scope, receive: Receive, send: Send) -> None:
+        await send(await receive())
+        try:
+            raise ValueError("too long") from None
+        except ValueError as error:
+            held.append(error)
+
+    async def run() -> list[object]:
+        server = Sender(body(b"first"))
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        await around(fails)({"type": "http", "method": "POST"}, server.receive, send)
+        assert [message["body"] for message in sent] == [b"first"]
+        watched: list[weakref.ref[Any]] = [weakref.ref(server), weakref.ref(send)]
+        del server, send
+        return [reference() for reference in watched]
+
+    held = list[BaseException]()
+    gc.disable()
+    try:
+        assert asyncio.run(run()) == [None, None]
+    finally:
+        gc.enable()
+    assert held[0].__traceback__ is not None

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from moorage.domain.errors import SenderStalled
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from starlette.requests import Request
     from starlette.types import Message
@@ -31,18 +31,22 @@ async def chunks(request: Request) -> AsyncIterator[bytes]:
             yield chunk
 
 
-async def whole(request: Request, limit: int, too_long: Failure) -> bytes:
-    """Return a body of at most ``limit`` bytes; raise ``too_long`` as soon as it is longer. Raises as `chunks` does."""
+async def whole(request: Request, limit: int, too_long: Callable[[], Failure]) -> bytes:
+    """
+    Return a body of at most ``limit`` bytes; raise what ``too_long`` makes as soon as it is longer.
+
+    Raises as `chunks` does. A failure made beforehand would be held by its own traceback, and with it the body.
+    """
     body, message = bytearray(), await _message(request)
     # Most bodies are one message.
     while message.get("more_body"):
         body += message["body"]
         if len(body) > limit:
-            raise too_long
+            raise too_long()
         message = await _message(request)
     last: bytes = message.get("body", b"")
     if len(body) + len(last) > limit:
-        raise too_long
+        raise too_long()
     return bytes(body + last) if body else last
 
 

@@ -37,20 +37,21 @@ def around(app: ASGIApp) -> ASGIApp:
         if scope["type"] != "http" or scope["method"] in _WITHOUT:
             await app(scope, receive, send)
             return
-        body = ReadAhead(receive)
+        exchange = ReadAhead(receive, send)
         try:
-            await app(scope, body, send)
+            await app(scope, exchange, exchange.send)
         finally:
-            body.close()
+            exchange.close()
 
     return served
 
 
 class ReadAhead:
-    """A ``receive`` over one that starts when it is called."""
+    """A ``receive`` over one that starts when it is called, and the ``send`` of the same exchange."""
 
-    def __init__(self, receive: Callable[[], Any]) -> None:
+    def __init__(self, receive: Callable[[], Any], send: Send) -> None:
         self._receive = receive
+        self._send = send
         self._asked: deque[Future[Message]] = deque()
         self._depth = 1
 
@@ -74,13 +75,23 @@ class ReadAhead:
             self._ask(longest)
         return {**message, "body": pieces[0] if len(pieces) == 1 else b"".join(pieces)}
 
+    async def send(self, message: Message) -> None:
+        """Send a message of the answer."""
+        await self._send(message)
+
     def _ask(self, length: int) -> None:
         """Ask for more: for little at first, since most bodies are short, and for no more than is to be held."""
-        self._depth = min(2 * self._depth, _MOST)
         wanted = min(self._depth, max(2, _BYTES // max(length, 1)))
+        self._depth = min(2 * self._depth, _MOST)
         self._asked.extend(self._receive() for _ in range(wanted - len(self._asked)))
 
     def close(self) -> None:
-        """Take back what was asked for: a body that nobody wants is not read any further."""
+        """
+        Take back what was asked for, and let go of the exchange.
+
+        Granian drops a body that nobody wants, and the connection with it, once nothing holds it: what is taken back
+        may still do so when the application returns, and a failure's traceback until there is a garbage collection.
+        """
         while self._asked:
             self._asked.popleft().cancel()
+        del self._receive, self._send

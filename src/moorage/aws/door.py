@@ -7,7 +7,6 @@ existence, operation. What can go wrong is written here and nowhere else.
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -58,8 +57,7 @@ async def _answer(registry: Registry, request: Request, facts: dict[str, str]) -
     request_id: str = request.state.request_id
     request.state.operation = ("aws", "none")
     try:
-        too_long = BodyTooLarge(reason=f"The request is longer than {_MAX_BODY} bytes")
-        body = await bodies.whole(request, _MAX_BODY, too_long)
+        body = await bodies.whole(request, _MAX_BODY, _too_long)
     except Failure as failure:
         return _failed(failure, request_id)
     except ClientDisconnect:
@@ -80,6 +78,10 @@ async def _answer(registry: Registry, request: Request, facts: dict[str, str]) -
     # A short request names few things.
     is_point = operation is not None and operation.is_point and len(body) <= _SHORT
     return await registry.perform(partial(answer, registry, given), point_read=is_point, moves_bytes=moves_bytes)
+
+
+def _too_long() -> Failure:
+    return BodyTooLarge(reason=f"The request is longer than {_MAX_BODY} bytes")
 
 
 def _operation_of(request: AwsRequest) -> str:
@@ -151,12 +153,4 @@ def _failed(failure: Failure, request_id: str) -> Response:
 
 def _json(body: Mapping[str, Any], status: int, request_id: str, error: str | None = None) -> Response:
     headers = {"x-amzn-RequestId": request_id} | ({"x-amzn-ErrorType": error} if error else {})
-    return Response(_written(body), status, headers=headers, media_type=CONTENT_TYPE)
-
-
-def _written(body: Mapping[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(body)
-    except TypeError:
-        # Half a surrogate pair that a request named and a failure names again is no UTF-8; as an escape it is JSON.
-        return json.dumps(body, separators=(",", ":")).encode()
+    return Response(orjson.dumps(body), status, headers=headers, media_type=CONTENT_TYPE)

@@ -185,8 +185,7 @@ class Door:
                 unit = partial(self._unit, row, handler, request, credential, b"")
                 return await self.registry.perform(partial(again, unit), point_read=True)
             case Writing(handler):
-                too_long = ManifestTooLarge(reason=f"A manifest may have at most {MAX_BYTES} bytes")
-                body = await bodies.whole(request, MAX_BYTES, too_long)
+                body = await bodies.whole(request, MAX_BYTES, _too_long)
                 unit = partial(self._unit, row, handler, request, credential, body)
                 return await self.registry.perform(partial(again, unit))
 
@@ -298,6 +297,10 @@ def failed(registry: Registry, request: Request, failure: Failure) -> Response:
         response.headers["Location"] = request.url.path
         response.headers["Range"] = f"0-{max(failure.expected - 1, 0)}"
     return response
+
+
+def _too_long() -> Failure:
+    return ManifestTooLarge(reason=f"A manifest may have at most {MAX_BYTES} bytes")
 
 
 def credential_of(headers: Headers) -> Credential:

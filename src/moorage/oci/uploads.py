@@ -115,9 +115,8 @@ async def complete(stream: Stream) -> Response:
 
 async def _complete(stream: Stream, call: Call, upload_id: str, digest: Digest) -> Response:
     if _is_short(stream):
-        body = await bodies.whole(
-            stream.request, _GATHERED, InvalidParameter("layerPartBlob", "is longer than it says")
-        )
+        too_long = partial(InvalidParameter, "layerPartBlob", "is longer than it says")
+        body = await bodies.whole(stream.request, _GATHERED, too_long)
         await stream.registry.perform(partial(_at_once, call, upload_id, body, digest), moves_bytes=True)
         return _created(call.repository, digest)
     appender = await _appender(stream, call, upload_id)

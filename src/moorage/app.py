@@ -213,6 +213,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        # Not at the first request: by then other workers may have taken all connections that the database's server has.
+        reaching = asyncio.create_task(readiness.check())
         runner, ticking = _start_jobs(opened, watch.counts), asyncio.create_task(watch.tick())
         async with uses.flushing(opened):
             yield
@@ -220,6 +222,7 @@ def create_app(
         draining.forget(runner.stop)
         await opened.perform(partial(runner.join, _JOBS_END))
         ticking.cancel()
+        reaching.cancel()
         readiness.close()
         watch.end()
         if traces is not None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
+import time
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +16,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from moorage import migrations
 from moorage.domain.errors import Overloaded, Unavailable, Undone
+from moorage.drivers import postgres as driver
 from moorage.drivers.postgres import PostgresDatabase
 from moorage.registry.again import again
 from moorage.registry.tables import facts, repositories
@@ -321,11 +325,7 @@ def test_a_server_that_is_away(own_cluster: postgres.Cluster) -> None:
 
 def test_a_server_without_room(own_cluster: postgres.Cluster) -> None:
     """Where the server takes no more connections, who cannot have one is told; who has one goes on."""
-    url = own_cluster.migrated()
-    name = sa.make_url(url).database
-    own_cluster.execute(f"CREATE ROLE limited LOGIN; ALTER DATABASE {name} OWNER TO limited")
-    own_cluster.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 1")
-    database = PostgresDatabase(url.replace("postgres@", "limited@"), pool=3)
+    database = PostgresDatabase(limited(own_cluster, "one", 1), pool=3)
     with database.read() as tx:
         with pytest.raises(Unavailable), database.read():
             pytest.fail("there was room")  # pragma: no cover
@@ -334,6 +334,32 @@ def test_a_server_without_room(own_cluster: postgres.Cluster) -> None:
         assert tx.exec_driver_sql("SELECT 1").scalar_one() == 1
     assert in_use(database) == 0
     database.close()
+
+
+def test_a_pool_closes_what_it_does_not_need(own_cluster: postgres.Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that were taken for a rush are there for others when they were not needed for a while."""
+    seconds = itertools.count(step=20)
+    monkeypatch.setattr(driver, "time", SimpleNamespace(monotonic=lambda: next(seconds), sleep=time.sleep))
+    url = limited(own_cluster, "three", 3)
+    greedy, other = PostgresDatabase(url, pool=3), PostgresDatabase(url, pool=3)
+    with greedy.read(), greedy.read(), greedy.read(), pytest.raises(Unavailable), other.read():
+        pytest.fail("there was room")  # pragma: no cover
+    for _ in range(4):
+        with greedy.read(), greedy.read():
+            assert in_use(greedy) == 2
+    with greedy.read(), greedy.read(), other.read() as tx:
+        assert tx.exec_driver_sql("SELECT 1").scalar_one() == 1
+    greedy.close()
+    other.close()
+
+
+def limited(cluster: postgres.Cluster, role: str, connections: int) -> str:
+    """Return the URL of a database with our tables that takes only so many connections, of a role of its own."""
+    url = cluster.migrated()
+    name = sa.make_url(url).database
+    cluster.execute(f"CREATE ROLE {role} LOGIN; ALTER DATABASE {name} OWNER TO {role}")
+    cluster.execute(f"ALTER DATABASE {name} CONNECTION LIMIT {connections}")
+    return url.replace("postgres@", f"{role}@")
 
 
 # --- Portable statements ----------------------------------------------------------------------

@@ -34,6 +34,8 @@ _PAUSES: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
 """Seconds before each new attempt to begin, less a random part: a server that restarts is met again."""
 _RECYCLED: Final = 1800
 """Seconds after which a connection is replaced: firewalls forget, and addresses move."""
+_UNUSED: Final = 30.0
+"""Seconds after which connections that were not needed at any time are closed: other workers may have none."""
 _CONFLICTS: Final = frozenset({"40001", "40P01"})
 """serialization_failure, deadlock_detected: undone, and to be run anew."""
 _TAKEN_AWAY: Final = "23503"
@@ -61,6 +63,34 @@ _DURABLE: Final = (
 )
 
 
+class _Pool(sa.QueuePool):
+    """A pool that shrinks again to what it needs."""
+
+    _since = 0.0
+    _unused = 0
+    """How many connections were free at any time since then."""
+    _surplus = 0
+
+    def _do_get(self) -> sa.pool.ConnectionPoolEntry:
+        record = super()._do_get()
+        self._unused = min(self._unused, self.checkedin())
+        return record
+
+    def _do_return_conn(self, record: sa.pool.ConnectionPoolEntry) -> None:
+        now = time.monotonic()
+        if now - self._since >= _UNUSED:
+            self._surplus, self._unused, self._since = self._unused, self.checkedin(), now
+        # Where none is free, somebody may be waiting for this one.
+        if self._surplus and self.checkedin():
+            self._surplus -= 1
+            try:
+                record.close()
+            finally:
+                self._dec_overflow()
+        else:
+            super()._do_return_conn(record)
+
+
 class PostgresDatabase:
     """A `Database` on a PostgreSQL server, shared by the workers of all nodes."""
 
@@ -85,11 +115,12 @@ class PostgresDatabase:
             isolation_level="AUTOCOMMIT",  # transactions are begun below, by hand
             connect_args={**defaults, "options": f"{limits} {given}".strip()},
             use_native_hstore=False,
+            poolclass=_Pool,
             pool_size=pool,
             max_overflow=0,
             pool_timeout=wait,
             pool_recycle=_RECYCLED,
-            # The others of the pool may go unused, and be recycled.
+            # The others go unused, and are closed.
             pool_use_lifo=True,
         )
         sa.event.listen(self.engine, "connect", _make_durable)

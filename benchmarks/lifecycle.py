@@ -3,8 +3,7 @@ What a lifecycle policy costs where there is much, and what others notice of it.
 
     python -m benchmarks.lifecycle --images 100000 [--database sqlite|postgres] [--beside]
 
-Rows are made directly, in one repository; then a preview, a run of the job, and pulls of one manifest in
-process (found by its tag, as a pull finds it) before and beside the run.
+Rows are made directly, in one repository; then two previews and a run of the job, in process and alone.
 
 With ``--beside`` a server with two workers carries the policy out, while one client pulls and one pushes, in another
 repository, as in `benchmarks.collection`. The ratios to the same requests before the run are the figures. Absolute
@@ -17,9 +16,7 @@ import argparse
 import contextlib
 import json
 import os
-import statistics
 import tempfile
-import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,10 +28,10 @@ from benchmarks import collection
 from moorage import app
 from moorage.config import Settings
 from moorage.domain import manifests as documents
-from moorage.domain.names import Digest, RepositoryName, Tag
+from moorage.domain.names import Digest, RepositoryName
 from moorage.jobs import Run, leases
 from moorage.jobs.lifecycle import carry_out
-from moorage.registry import foresight, images, lifecycle, previews, repositories
+from moorage.registry import foresight, lifecycle, previews, repositories
 from moorage.registry import usage as counting
 from moorage.registry.tables import blobs, edges, lifecycle_policies, manifests, repository_blobs, tags
 from tests import postgres, servers
@@ -93,32 +90,12 @@ def _descriptor(digest: str) -> dict[str, object]:
     return {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": digest, "size": 1000}
 
 
-def pulls(registry: Registry, repository: Repository, tag: str, until: threading.Event, least: int) -> list[float]:
-    """Return the seconds of each pull, until told to end and at least so many."""
-    taken: list[float] = []
-    while len(taken) < least or not until.is_set():
-        begun = time.perf_counter()
-        with registry.read(registry.system()) as ctx:
-            images.get(ctx, repository, Tag(tag))
-        taken.append(time.perf_counter() - begun)
-        time.sleep(0.002)
-    return taken
-
-
-def p99(taken: list[float]) -> float:
-    """Return the 99th percentile in milliseconds."""
-    return statistics.quantiles(taken, n=100)[98] * 1000
-
-
 def measure(registry: Registry, count: int) -> None:
     """Print figures with their names, each when it is known: a run that is cut short has told something."""
     repository = fill(registry, count)
 
-    def tell(what: str, figure: str) -> None:
-        print(f"| {what} | {figure} |", flush=True)
-
     def timed(what: str, begun: float) -> None:
-        tell(what, f"{time.perf_counter() - begun:.1f} s")
+        print(f"| {what} | {time.perf_counter() - begun:.1f} s |", flush=True)
 
     with registry.write(registry.system()) as ctx:
         lifecycle.put(ctx, repository, POLICY)
@@ -133,20 +110,9 @@ def measure(registry: Registry, count: int) -> None:
         foresight.freed(ctx, [found])
     timed("preview of the command, with bytes freed", begun)
 
-    ended = threading.Event()
-    ended.set()
-    idle = pulls(registry, repository, f"v{count - 1}", ended, 1000)
-    ended.clear()
-    beside: list[float] = []
-    pulling = threading.Thread(target=lambda: beside.extend(pulls(registry, repository, f"v{count - 1}", ended, 100)))
-    pulling.start()
     begun = time.perf_counter()
     acted = carry_out(registry, due, Run())
     timed(f"run, {sum(acted.values())} expired", begun)
-    ended.set()
-    pulling.join()
-    tell("pulls idle, p99", f"{p99(idle):.1f} ms")
-    tell("pulls beside the run, p99", f"{p99(beside):.1f} ms ({p99(beside) / p99(idle):.1f} times)")
 
 
 def measure_beside(registry: Registry, data: Path, flags: list[str], count: int) -> None:

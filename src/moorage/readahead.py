@@ -2,8 +2,8 @@
 Bodies read ahead: their next messages are asked for before they are needed, and given on together.
 
 A message of a body comes through three threads, tokio's, Granian's and the loop's, and of a body in chunks each chunk
-is one: 32 KiB, of Go's clients. Asked for one by one, each makes its way before the next one starts (100 MB in
-chunks: 0.22 s); of many that are under way at once, all that have arrived cost one turn of the loop (0.06 to 0.1 s).
+is one: 32 KiB, of Go's clients. Asked for one by one, each makes its way before the next one starts; of many that are
+under way at once, all that have arrived cost one turn of the loop.
 
 For Granian alone, in its mode of one runtime in one thread (`moorage.workers`): there ``receive`` starts when it is
 called, not when it is awaited, and its calls are answered in their order. ASGI promises neither.

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError, InternalError
 
 from moorage import migrations
 from moorage.domain.errors import Undone
-from moorage.drivers import log
+from moorage.drivers import wal
 from moorage.drivers.postgres import PostgresDatabase
 from moorage.drivers.sqlite import SqliteDatabase
 from moorage.registry.tables import repositories, uploads
@@ -319,7 +319,7 @@ def test_a_bulky_transaction_leaves_no_long_log_to_others(tmp_path: Path, monkey
     """When it has ended, and the log is long, all that it has changed is in the file itself."""
     database = SqliteDatabase(tmp_path / "moorage.sqlite")
     migrations.upgrade(database.engine)
-    monkeypatch.setattr(log, "_OWN", 0)
+    monkeypatch.setattr(wal, "_OWN", 0)
     with database.write(bulky=True) as tx:
         add(tx, "a")
     shutil.copy(tmp_path / "moorage.sqlite", tmp_path / "copy.sqlite")

@@ -12,7 +12,7 @@ import pytest
 from moorage.drivers import direct
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 DATA = os.urandom(3 * direct.BLOCK + 4097)
@@ -54,14 +54,7 @@ def test_every_beginning_and_every_length(descriptor: int, before: int, piece: i
 
 def test_without_a_way_past(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system may refuse the flag."""
-
-    def refusing(given: int, command: int, argument: int = 0) -> int:
-        if command == fcntl.F_SETFL:
-            raise OSError(errno.EINVAL, "no direct writes")
-        return real(given, command, argument)
-
-    real = fcntl.fcntl
-    monkeypatch.setattr(fcntl, "fcntl", refusing)
+    monkeypatch.setattr(fcntl, "fcntl", refusing(fcntl.fcntl, lambda _file, command, *_: command == fcntl.F_SETFL))
 
     write(descriptor, 0, direct.BLOCK)
 
@@ -70,21 +63,31 @@ def test_without_a_way_past(descriptor: int, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_with_an_idea_of_its_own(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system may take the flag and refuse the writes."""
-    refused = []
+    refused = list[int]()
 
-    def refusing(given: int, data: Any, offset: int) -> int:
-        if fcntl.fcntl(given, fcntl.F_GETFL) & os.O_DIRECT:
-            refused.append(offset)
-            raise OSError(errno.EINVAL, "not there")
-        return real(given, data, offset)
+    def is_direct(file: int, _data: Any, offset: int) -> bool:
+        if not fcntl.fcntl(file, fcntl.F_GETFL) & os.O_DIRECT:
+            return False
+        refused.append(offset)
+        return True
 
-    real = os.pwrite
-    monkeypatch.setattr(os, "pwrite", refusing)
+    monkeypatch.setattr(os, "pwrite", refusing(os.pwrite, is_direct))
 
     write(descriptor, 0, direct.BLOCK)
 
     assert content(descriptor) == DATA
     assert refused == [0, direct.BLOCK, 2 * direct.BLOCK]
+
+
+def refusing(call: Callable[..., Any], is_refused: Callable[..., bool]) -> Callable[..., Any]:
+    """Return a call that a file system refuses where it does not know how."""
+
+    def called(*given: Any) -> Any:
+        if is_refused(*given):
+            raise OSError(errno.EINVAL, "not here")
+        return call(*given)
+
+    return called
 
 
 def test_a_full_disk_is_not_hidden(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from moorage.jobs import Run
-from moorage.jobs.pacing import Pace, fitting
+from moorage.jobs.pacing import Pace
 from moorage.jobs.work import Stopped
 
 
@@ -105,4 +105,6 @@ def test_the_last_few_teach_nothing() -> None:
 )
 def test_rows_that_fit_a_turn(rows: int, taken: float, expected: int) -> None:
     """As many rows as take a quarter of a second, in steps of at most a half more or less, never none or too many."""
-    assert fitting(rows, taken, 0.25) == expected
+    pace = Pace(Run(), 25, somebody, turns=(0.25, 1.0), rows=rows, most=10_000)
+    pace.learn(rows, taken)
+    assert pace.rows == expected

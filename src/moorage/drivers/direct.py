@@ -2,8 +2,7 @@
 Long files written past the system's cache.
 
 Through the cache each byte is copied to a page that has to be found first, and the disk is given it all in the end,
-by the sync. Past it the disk gets to work at once, and the processor has time for hashing meanwhile (100 MB: 10 ms of
-processor time instead of 30 to 160, as the machine has its pages at hand or not, and no 60 ms of sync).
+by the sync. Past it the disk gets to work at once, and the processor has time for hashing meanwhile.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from moorage import logs
 from moorage.domain.errors import StorageFull
-from moorage.drivers import log
+from moorage.drivers import wal
 from moorage.drivers.space import free_bytes
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ _PRAGMAS: Final = (
     "PRAGMA foreign_keys=ON",
     # 128 MiB. By default it is 4: a large deletion then writes each page to the log and to the file again and
     # again, since every batch of it touches the same indexes.
-    f"PRAGMA wal_autocheckpoint={log.PAGES}",
+    f"PRAGMA wal_autocheckpoint={wal.PAGES}",
     f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}",
     "PRAGMA cache_size=-16384",
     "PRAGMA temp_store=MEMORY",
     # A log that has grown longer is cut when it begins anew.
-    f"PRAGMA journal_size_limit={log.BYTES // 2}",
+    f"PRAGMA journal_size_limit={wal.BYTES // 2}",
 )
 _PASSING: Final = ("PRAGMA synchronous=NORMAL",)
 _BULKY: Final = (
@@ -151,7 +151,7 @@ class SqliteDatabase:
     def _settle(self) -> None:
         """Do what a bulky transaction has left to do, while others write."""
         with self.engine.connect() as connection:
-            log.settle(self._path, _driver(connection))
+            wal.settle(self._path, _driver(connection))
 
     @contextmanager
     def _telling_when_full(self) -> Iterator[None]:

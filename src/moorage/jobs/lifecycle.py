@@ -12,7 +12,7 @@ from moorage import logs
 from moorage.domain.errors import Failure
 from moorage.domain.lifecycle import Action
 from moorage.domain.names import RepositoryName, repository_arn
-from moorage.jobs.pacing import Pace, fitting
+from moorage.jobs.pacing import Pace
 from moorage.jobs.work import Stopped
 from moorage.registry import archive, images, lifecycle, removal, repositories
 
@@ -33,7 +33,9 @@ _TOLD: Final = 1000
 _TURN: Final = 0.5
 """Seconds that a transaction should work, for which pushes to the repository wait."""
 _BESIDE: Final = 0.05
-"""The same where all pushes wait for it, at each of their own transactions, and somebody may be there."""
+"""The same where all pushes wait for it, at each of their own transactions, and somebody is there."""
+_MOST: Final = 10_000
+"""The most images that one transaction is given."""
 
 
 def carry_out_lifecycles(registry: Registry, now: datetime, run: Run) -> None:
@@ -91,8 +93,8 @@ def carry_out(
     acted: Counter[Action] = Counter()
     if repository is None:
         return acted
-    start, rows, pace = 0, _FIRST, Pace(run, registry.settings.gc_pace, registry.is_anybody)
-    while batch := found[start : start + rows]:
+    start, pace = 0, _pace(registry, run)
+    while batch := found[start : start + pace.rows]:
         run.check()
         with registry.write(who, bulky=True) as ctx:
             repositories.lock(ctx, repository)
@@ -107,15 +109,15 @@ def carry_out(
             _tell(registry, repository, done[first : first + _TOLD])
         advance(len(batch))
         start += len(batch)
-        rows = fitting(len(batch), acting, _turn(registry))
+        pace.learn(len(batch), acting)
         pace.rest(taken)
     _note_evaluated(registry, due)
     return acted
 
 
-def _turn(registry: Registry) -> float:
-    keeps_all_waiting = not registry.settings.database_is_shared
-    return _BESIDE if keeps_all_waiting and registry.is_anybody() else _TURN
+def _pace(registry: Registry, run: Run) -> Pace:
+    turns = (_TURN if registry.settings.database_is_shared else _BESIDE, _TURN)
+    return Pace(run, registry.settings.gc_pace, registry.is_anybody, turns=turns, rows=_FIRST, most=_MOST)
 
 
 def _act(

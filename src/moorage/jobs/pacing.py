@@ -15,32 +15,35 @@ if TYPE_CHECKING:
 
     from moorage.jobs.work import Run
 
-_TURN: Final = 0.01
-"""Seconds of work at a time, about."""
-_ALONE: Final = 0.05
-"""The same, while nobody waits."""
 _LEAST: Final = 10
-_MOST: Final = 1000
-_BULK: Final = 10_000
-"""The most rows that one statement is given."""
-
-
-def fitting(rows: int, taken: float, turn: float) -> int:
-    """Return how many rows to take the next time, where these took so many seconds and ``turn`` is what they may."""
-    # By steps: once may have been chance.
-    factor = min(max(turn / max(taken, 1e-6), 0.5), 1.5)
-    return min(max(int(rows * factor), _LEAST), _BULK)
+"""Rows that are taken at once however long they take."""
 
 
 class Pace:
     """How much to do at once, and the rest after it."""
 
-    def __init__(self, run: Run, percent: int, is_anybody: Callable[[], bool]) -> None:
-        """Let a run work for so many of a hundred parts of its time while anybody is there; with 100 it never rests."""
+    def __init__(
+        self,
+        run: Run,
+        percent: int,
+        is_anybody: Callable[[], bool],
+        *,
+        turns: tuple[float, float] = (0.01, 0.05),
+        rows: int = 100,
+        most: int = 1000,
+    ) -> None:
+        """
+        Let a run work for so many of a hundred parts of its time while anybody is there; with 100 it never rests.
+
+        ``turns``: seconds of work at a time, about, beside somebody and alone. ``rows``: how many to take at first,
+        ``most``: at any time.
+        """
         self._run = run
         self._rest = (100 - percent) / percent
         self._is_anybody = is_anybody
-        self.rows = 100
+        self._beside, self._alone = turns
+        self._most = most
+        self.rows = rows
         """How many rows to take at once."""
 
     def rest(self, taken: float) -> None:
@@ -54,11 +57,12 @@ class Pace:
 
     def learn(self, rows: int, taken: float) -> None:
         """Take more or fewer rows the next time, after so many seconds of work on these."""
-        turn = _TURN if self._makes_room() else _ALONE
-        if taken > 2 * turn:
-            self.rows = max(rows // 2, _LEAST)
-        elif taken < turn / 2 and rows >= self.rows:
-            self.rows = min(self.rows * 3 // 2, _MOST)
+        turn = self._beside if self._makes_room() else self._alone
+        # By steps: once may have been chance.
+        factor = min(max(turn / max(taken, 1e-6), 0.5), 1.5)
+        # Few that were quick say nothing of many.
+        if factor < 1 or rows >= self.rows:
+            self.rows = min(max(int(rows * factor), _LEAST), self._most)
 
     def _makes_room(self) -> bool:
         return self._rest > 0 and self._is_anybody()

@@ -24,7 +24,7 @@ class Presence:
         self._noted = 0.0
 
     def note(self) -> None:
-        """Note that somebody is there. Where that cannot be written, long work is no longer done in peace."""
+        """Note that somebody is there. Where that cannot be written, nobody is seen, and long work makes no room."""
         now = time.monotonic()
         if now - self._noted < _OFTEN:
             return

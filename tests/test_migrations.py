@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
@@ -15,6 +16,8 @@ from alembic.script import ScriptDirectory
 
 from moorage import app, installation, migrations
 from moorage.config import Settings
+from moorage.drivers.sqlite import SqliteDatabase
+from moorage.migrations import Found
 from moorage.registry.tables import metadata
 
 if TYPE_CHECKING:
@@ -83,23 +86,34 @@ def _kept_by_key(of: sa.Engine) -> set[str]:
         return set(found.scalars())
 
 
+ROWS = (
+    (
+        "INSERT INTO repositories (id, account_id, region, name, created_at, tag_mutability, mutability_filters,"
+        " resource_tags) VALUES ('r', '1', 'l', 'app', 0, 'MUTABLE', '[]', '{}')"
+    ),
+    "INSERT INTO blobs (digest, size, location, created_at) VALUES ('l', 1, 'l', 0)",
+    "INSERT INTO repository_blobs (repository_id, digest, linked_at) VALUES ('r', 'l', 0)",
+    (
+        "INSERT INTO manifests (repository_id, digest, media_type, image_size, size, pushed_at, tagged, body)"
+        " VALUES ('r', 'm', 't', 1, 1, 0, 1, '')"
+    ),
+    "INSERT INTO tags (repository_id, name, digest, tagged_at) VALUES ('r', 'v', 'm', 7)",
+    "INSERT INTO edges (repository_id, parent, child, kind) VALUES ('r', 'm', 'l', 'layer')",
+    "INSERT INTO loose_layers (repository_id, digest, due_at) VALUES ('r', 'l', 9)",
+)
+
+
+def fill(engine: sa.Engine) -> None:
+    """Make the tables as an earlier version had them, with what it stored of an image."""
+    migrations.upgrade(engine, "0015")
+    with engine.begin() as connection:
+        for row in ROWS:
+            connection.exec_driver_sql(row)
+
+
 def test_rows_outlive_a_table_that_is_written_anew(engine: sa.Engine) -> None:
     """What an earlier version has stored of an image is there, and goes with it, after its tables were rebuilt."""
-    migrations.upgrade(engine, "0015")
-    rows = (
-        "INSERT INTO blobs (digest, size, location, created_at) VALUES ('l', 1, 'l', 0)",
-        "INSERT INTO repository_blobs (repository_id, digest, linked_at) VALUES ('r', 'l', 0)",
-        (
-            "INSERT INTO manifests (repository_id, digest, media_type, image_size, size, pushed_at, tagged, body)"
-            " VALUES ('r', 'm', 't', 1, 1, 0, 1, '')"
-        ),
-        "INSERT INTO tags (repository_id, name, digest, tagged_at) VALUES ('r', 'v', 'm', 7)",
-        "INSERT INTO edges (repository_id, parent, child, kind) VALUES ('r', 'm', 'l', 'layer')",
-        "INSERT INTO loose_layers (repository_id, digest, due_at) VALUES ('r', 'l', 9)",
-    )
-    with engine.begin() as connection:
-        for row in rows:
-            connection.exec_driver_sql(row)
+    fill(engine)
 
     migrations.upgrade(engine)
 
@@ -149,3 +163,48 @@ def test_preparing_twice_is_preparing_once(tmp_path: Path) -> None:
     assert len(first) == 2
     for name in first:
         assert (settings.data / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_database_made_at_once_is_one_that_was_migrated(engine: sa.Engine, tmp_path: Path) -> None:
+    """Alembic finds an empty database that was given its tables at `HEAD`, and nothing in which it differs."""
+    migrations.create(engine)
+    with engine.connect() as connection:
+        assert MigrationContext.configure(connection).get_current_revision() == migrations.HEAD
+    step_by_step = sa.create_engine(f"sqlite:///{tmp_path / 'steps.sqlite'}")
+    migrations.upgrade(step_by_step)
+
+    assert migrations.look(engine) == migrations.look(step_by_step)
+    assert _kept_by_key(engine) == _kept_by_key(step_by_step)
+    migrations.create(engine)  # as by who was slower: nothing is made twice
+    migrations.upgrade(engine)
+    assert migrations.current(engine) == migrations.HEAD
+    step_by_step.dispose()
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_kill_leaves_the_tables_as_they_were(engine: sa.Engine, tmp_path: Path, *, is_new: bool) -> None:
+    """Whichever statement a start was killed at, the next one finds what was there before, whole, and does it all."""
+    if not is_new:
+        fill(engine)
+    database = SqliteDatabase(tmp_path / "moorage.sqlite")
+    before, killed = migrations.look(database.engine), list[Path]()
+
+    def kill(*_given: Any) -> None:
+        # What a process leaves that is killed here: the file, and the log beside it.
+        killed.append(tmp_path / f"killed-{len(killed)}")
+        killed[-1].mkdir()
+        for file in tmp_path.glob("moorage.sqlite*"):
+            shutil.copy(file, killed[-1])
+
+    sa.event.listen(database.engine, "before_cursor_execute", kill)
+    installation.migrate(database.engine, Settings())
+    database.close()
+
+    assert len(killed) > 20
+    for folder in killed:
+        left = SqliteDatabase(folder / "moorage.sqlite")
+        assert migrations.look(left.engine) in {before, Found(migrations.HEAD, migrations.OLDEST_CODE)}
+        installation.migrate(left.engine, Settings())
+        with left.read() as tx:
+            assert tx.exec_driver_sql("SELECT * FROM tags").all() == ([] if is_new else [("r", "v", "m", 7)])
+        left.close()

@@ -41,7 +41,9 @@ def locked(data: Path) -> Iterator[None]:
 def migrate(engine: sa.Engine, settings: Settings) -> None:
     """Bring the tables to this version's; quick where they are. Raises `SettingsError` for those of a newer one."""
     found = _tables(engine)
-    if found.is_behind:
+    if found.revision is None:
+        migrations.create(engine)
+    elif found.is_behind:
         migrations.upgrade(engine)
     elif not found.serves:
         raise SettingsError(_other_tables(found, settings))

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import sqlalchemy as sa
 
+from moorage.registry.tables import metadata
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -28,6 +30,13 @@ version still reads or writes raises it, one release after the code has stopped.
 """
 
 _OLDEST: Final = "oldest_code"
+_REVISION: Final = sa.Table(
+    "alembic_version",
+    sa.MetaData(),
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""Alembic's own table."""
 _LOCK: Final = 7_301_504_411_208_319_333
 """The number of the advisory lock that one migration at a time holds; of no meaning, and nobody else's."""
 
@@ -55,19 +64,37 @@ class Found(NamedTuple):
 def look(engine: sa.Engine) -> Found:
     """Return what a database says of its tables. Does not need Alembic, whose import takes time."""
     with engine.connect() as connection:
-        inspector = sa.inspect(connection)
-        if not inspector.has_table("alembic_version"):
-            return Found(None, None)
-        revision = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-        oldest = None
-        if inspector.has_table("facts"):
-            oldest = connection.execute(sa.text("SELECT value FROM facts WHERE name = :n"), {"n": _OLDEST}).scalar()
-        return Found(revision, oldest)
+        return _look(connection)
+
+
+def _look(connection: sa.Connection) -> Found:
+    inspector = sa.inspect(connection)
+    if not inspector.has_table(_REVISION.name):
+        return Found(None, None)
+    revision = connection.execute(sa.select(_REVISION.c.version_num)).scalar()
+    oldest = None
+    if inspector.has_table("facts"):
+        oldest = connection.execute(sa.text("SELECT value FROM facts WHERE name = :n"), {"n": _OLDEST}).scalar()
+    return Found(revision, oldest)
 
 
 def current(engine: sa.Engine) -> str | None:
     """Return the revision of a database, None for an empty one."""
     return look(engine).revision
+
+
+def create(engine: sa.Engine) -> None:
+    """
+    Make the tables of an empty database as the last revision leaves them, in one transaction.
+
+    Nothing of what the revisions do to rows is missing where there are none, and Alembic need not be imported.
+    """
+    with _alone(engine) as connection:
+        if _look(connection).revision is None:  # nobody was quicker
+            metadata.create_all(connection)
+            _REVISION.create(connection)
+            connection.execute(_REVISION.insert().values(version_num=HEAD))
+            _complete(connection)
 
 
 def upgrade(engine: sa.Engine, revision: str = "head") -> None:
@@ -80,16 +107,22 @@ def upgrade(engine: sa.Engine, revision: str = "head") -> None:
     with _alone(engine) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
-        if connection.dialect.name == "postgresql":
-            _compare_by_bytes(connection)
         if revision == "head":
-            _note_oldest_code(connection)
+            _complete(connection)
+
+
+def _complete(connection: sa.Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        _compare_by_bytes(connection)
+    _note_oldest_code(connection)
 
 
 @contextmanager
 def _alone(engine: sa.Engine) -> Iterator[sa.Connection]:
     if engine.dialect.name != "postgresql":
         with engine.begin() as connection:
+            # Said here: SQLite's driver begins none before a table is made or dropped.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
         return
     with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection, connection.begin():

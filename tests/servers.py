@@ -154,6 +154,16 @@ class Server:
         with _ONE_AT_A_TIME:
             return _BOTO3.client(service, **(given | options))
 
+    def is_listening(self) -> bool:
+        """Tell whether somebody takes connections at the port."""
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=60).close()
+        except ConnectionRefusedError:
+            return False
+        except ConnectionResetError:
+            pass  # it was closed with this one in its queue
+        return True
+
     def token(self, **options: Any) -> str:
         """Return the value that goes behind ``Basic``: base64 of ``AWS:<password>``."""
         data = self.client(**options).get_authorization_token()["authorizationData"]

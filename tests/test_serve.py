@@ -39,15 +39,6 @@ def until(happened: Callable[[], bool]) -> None:
         assert time.monotonic() < deadline, f"{happened} never came true"
 
 
-def is_listening(server: Server) -> bool:
-    """Tell whether somebody takes connections at a server's port."""
-    try:
-        socket.create_connection(("127.0.0.1", server.port), timeout=60).close()
-    except ConnectionRefusedError:
-        return False
-    return True
-
-
 def children(server: Server) -> set[int]:
     """Return the worker processes of a server (Linux)."""
     path = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
@@ -230,7 +221,7 @@ def test_a_running_download_ends_whole(own: Server) -> None:
     own.http.clear()
 
     own.process.terminate()
-    until(lambda: not is_listening(own))
+    until(lambda: not own.is_listening())
     assert own.process.poll() is None
 
     assert download.rest() == layer
@@ -255,7 +246,7 @@ def test_a_running_upload_ends_durable(own: Server) -> None:
         )
 
         own.process.send_signal(signal.SIGTERM)
-        until(lambda: not is_listening(own))
+        until(lambda: not own.is_listening())
         connection.sendall(layer[MIB:])
         answer = http.client.HTTPResponse(connection)
         answer.begin()
@@ -316,7 +307,7 @@ def test_a_killed_worker_is_replaced(own: Server) -> None:
     for victim in before:
         os.kill(victim, signal.SIGKILL)
     until(lambda: len(children(own) - before) == 2)
-    until(lambda: is_listening(own))
+    until(own.is_listening)
 
     answered = client_of(own.port, own.key).describe_repositories()["repositories"]
     assert [repository["repositoryName"] for repository in answered] == ["ab"]
@@ -332,7 +323,7 @@ def test_workers_killed_again_and_again_are_replaced(own: Server) -> None:
         until(lambda: len(children(own)) == 2)
         for victim in children(own):
             os.kill(victim, signal.SIGKILL)
-    until(lambda: is_listening(own))
+    until(own.is_listening)
 
     answered = client_of(own.port, own.key).describe_repositories()["repositories"]
     assert [repository["repositoryName"] for repository in answered] == ["ab"]
@@ -377,7 +368,7 @@ def test_workers_end_with_a_killed_parent(own: Server) -> None:
     own.process.kill()
     own.process.wait(timeout=60)
     until(lambda: not any(map(is_running, workers)))
-    assert not is_listening(own)
+    assert not own.is_listening()
     with servers.running(own.data, port=own.port) as again:
         assert again.client().describe_repositories()["repositories"] == []
 

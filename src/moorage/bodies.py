@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from moorage.domain.errors import Failure
 
+_SHORT: Final = 64 * 1024
+"""Bytes under which a piece is copied at once."""
 STALLED: Final = 120
 """Seconds without a byte after which a sender is given up."""
 
@@ -37,17 +39,19 @@ async def whole(request: Request, limit: int, too_long: Callable[[], Failure]) -
 
     Raises as `chunks` does. A failure made beforehand would be held by its own traceback, and with it the body.
     """
-    body, message = bytearray(), await _message(request)
-    # Most bodies are one message.
-    while message.get("more_body"):
-        body += message["body"]
-        if len(body) > limit:
-            raise too_long()
+    # One long piece is given on as it is. Short ones are gathered: of as many objects as bytes each would take sixty.
+    pieces, size, more = list[bytes | bytearray](), 0, True
+    while more:
         message = await _message(request)
-    last: bytes = message.get("body", b"")
-    if len(body) + len(last) > limit:
-        raise too_long()
-    return bytes(body + last) if body else last
+        more, piece = message.get("more_body", False), message.get("body", b"")
+        size += len(piece)
+        if size > limit:
+            raise too_long()
+        if pieces and len(piece) < _SHORT and isinstance(pieces[-1], bytearray):
+            pieces[-1] += piece
+        elif piece:
+            pieces.append(bytearray(piece) if len(piece) < _SHORT else piece)
+    return b"".join(pieces)
 
 
 async def _message(request: Request) -> Message:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from granian import _signals
 from granian._granian import WorkerSignal
-from granian.constants import HTTPModes, Interfaces, RuntimeModes, SSLProtocols
+from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes, SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
 from granian.net import SocketSpec  # type: ignore[attr-defined]  # (imported there under this name)
@@ -69,6 +69,7 @@ class Workers(MPServer):
             http2_settings=HTTP2Settings(max_headers_size=_HEADERS),
             backlog=_BACKLOG,
             websockets=False,
+            loop=Loops.uvloop,
             # Not ``mt``, which may take up what was asked for later before what was asked for earlier: `readahead`.
             runtime_mode=RuntimeModes.st,
             workers_kill_timeout=_STOP,

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -155,7 +154,7 @@ def test_a_second_signal_cuts_nothing(server: Server, name: str) -> None:
     received = answer.read(MIB)
     busy_or_not = workers(server)
     tell(server.process.pid, *busy_or_not, *busy_or_not)
-    pki.until(lambda: not is_listening(server))
+    pki.until(lambda: not server.is_listening())
     tell(server.process.pid, *busy_or_not)
     received += answer.read()
     assert content.digest_of(received) == content.digest_of(data)
@@ -167,15 +166,6 @@ def tell(*pids: int) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
-
-
-def is_listening(server: Server) -> bool:
-    """Whether somebody takes connections at a server's port."""
-    try:
-        socket.create_connection(("127.0.0.1", server.port), timeout=60).close()
-    except ConnectionRefusedError:
-        return False
-    return True
 
 
 def test_a_certificate_that_does_not_serve_changes_nothing(

@@ -41,12 +41,13 @@ format: ## Put style right where a tool can
 
 bench: ## Measure Moorage beside other registries
 	@scripts/bootstrap dev
-	@scripts/test-tools
+	@scripts/test-tools wrk
 	@scripts/go-tools requirements/peers.list
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 bench-check: ## Fail where Moorage has lost against distribution
 	@scripts/bootstrap dev
+	@scripts/test-tools wrk valgrind
 	@scripts/go-tools requirements/peers.list
 	@$(BIN)/python -m benchmarks.check $(ARGS)
 	@$(BIN)/python -m benchmarks.instructions --check

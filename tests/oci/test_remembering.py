@@ -267,12 +267,44 @@ def test_whether_a_blob_is_there_is_worked_out(door: Door, user: User) -> None:
     assert door.get(user.password, method="HEAD", **asked).status == 404
 
 
-def test_ranges_are_worked_out(door: Door, user: User) -> None:
-    """Pieces of a blob are as many as there are numbers: none is remembered."""
-    digest = content.digest_of(door.bench.image("v1").layers[0])
-    for _ in range(2):
-        assert door.get(user.password, ("range", "bytes=1-2"), path=f"/v2/first/blobs/{digest}").status == 206
-    assert door.worked_out == 2
+def test_pieces_of_a_file_are_worked_out_once(door: Door, user: User) -> None:
+    """Whichever piece is asked for, it comes from the same file; what is not a piece of it, and a HEAD, does not."""
+    layer = door.bench.image("v1").layers[0]
+    path = f"/v2/first/blobs/{content.digest_of(layer)}"
+
+    def piece(asked: str, *more: tuple[str, str], method: str = "GET") -> tuple[int, bytes, str | None]:
+        answer = door.get(user.password, ("range", asked), *more, path=path, method=method)
+        return answer.status, answer.body, answer.headers.get("content-range")
+
+    length = len(layer)
+    assert piece("bytes=1-2") == (206, layer[1:3], f"bytes 1-2/{length}")
+    assert piece("bytes=0-0") == (206, layer[:1], f"bytes 0-0/{length}")
+    assert piece("bytes=-2") == (206, layer[-2:], f"bytes {length - 2}-{length - 1}/{length}")
+    assert piece(f"bytes={length}-")[::2] == (416, f"bytes */{length}")
+    assert door.worked_out == 1
+    # Of another version, or not to be read: the whole file, by the same rules as the first time.
+    for asked, *more in (("bytes=1-2", ("if-range", '"another"')), ("bytes=x",)):
+        answers = [door.get(user.password, ("range", asked), *more, path=path) for _ in range(2)]
+        assert [(answer.status, answer.file and answer.file.read_bytes()) for answer in answers] == [(200, layer)] * 2
+    assert piece("bytes=1-2", method="HEAD")[0] == 200
+
+
+def test_pieces_of_a_file_that_is_gone_are_missed(door: Door, user: User) -> None:
+    """The file is looked at for each piece, and so is who asks."""
+    layer = door.bench.image("v1").layers[0]
+    path = f"/v2/first/blobs/{content.digest_of(layer)}"
+
+    def ask(source: str = "10.1.2.3") -> int:
+        return door.get(user.password, ("range", "bytes=1-2"), path=path, source=source).status
+
+    assert [ask(), ask("192.0.2.1"), ask()] == [206, 403, 206]
+    file = door.get(user.password, path=path).file
+    assert file is not None
+    file.write_bytes(layer[:-1])
+    assert ask() == 404
+    with door.bench.write() as ctx:
+        identities.detach(ctx, "user", EntityName.parse("reader"), EntityName.parse("reading"))
+    assert ask() == 403
 
 
 def test_memory_is_bounded(door: Door, user: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,9 @@ class RangedResponse(FileResponse):
         """Send the file or those ranges that it has; a Range that cannot be read is ignored (RFC 9110, 14.2)."""
         headers = [pair for pair in scope["headers"] if pair[0] != b"range"]
         if asked := self._asked(scope):
-            size = int(self.headers["content-length"])
+            # For who may answer the next one out of the same file (`moorage.oci.remembering`).
+            scope.setdefault("state", {})["ranged"] = self
+            size = self.length
             there = [item for item in asked if _is_satisfiable(item, size)]
             if not there:
                 await self._refuse(size)(scope, receive, send)
@@ -35,6 +37,11 @@ class RangedResponse(FileResponse):
                 return
             headers.append((b"range", b"bytes=" + b",".join(there)))
         await super().__call__({**scope, "headers": headers}, receive, send)
+
+    @property
+    def length(self) -> int:
+        """Bytes of the whole file."""
+        return int(self.headers["content-length"])
 
     def _asked(self, scope: Scope) -> list[bytes]:
         """Return the ranges that a GET asks for, if it does so readably and of this very content."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from moorage.oci.ranges import RangedResponse
     from moorage.registry.core import Registry
 
 _METHODS: Final = frozenset({"GET", "HEAD"})
@@ -44,11 +45,45 @@ class _Answer(NamedTuple):
         """Tell whether the file that is sent, if it is one, is still there and as long."""
         if "path" not in self.body:
             return True
-        try:
-            found = os.stat(self.body["path"])  # noqa: PTH116 (this is what each pull waits for)
-        except OSError:
-            return False
-        return int(dict(self.start["headers"])[b"content-length"]) == found.st_size
+        return _is_as_long(self.body["path"], int(dict(self.start["headers"])[b"content-length"]))
+
+    async def give(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Say it again."""
+        await send(self.start.copy())  # type: ignore[attr-defined]  # (a dictionary, which those around change)
+        await send(self.body)
+
+    @property
+    def size(self) -> int:
+        """Bytes of headers and body."""
+        return _size(self.start["headers"]) + len(self.body.get("body", b""))
+
+
+class _File(NamedTuple):
+    """A file of which many pieces are asked for: which one is up to each request."""
+
+    whole: RangedResponse
+    operation: tuple[str, str]
+    notes: Sequence[Callable[[datetime], object]]
+
+    def stands(self) -> bool:
+        """Tell whether the file is still there and as long."""
+        return _is_as_long(self.whole.path, self.whole.length)
+
+    async def give(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the piece that is asked for now."""
+        await self.whole(scope, receive, send)
+
+    @property
+    def size(self) -> int:
+        """Bytes of headers."""
+        return _size(self.whole.raw_headers)
+
+
+def _is_as_long(path: str | os.PathLike[str], length: int) -> bool:
+    try:
+        return os.stat(path).st_size == length  # noqa: PTH116 (this is what each pull waits for)
+    except OSError:
+        return False
 
 
 class Remembering:
@@ -57,7 +92,7 @@ class Remembering:
     def __init__(self, registry: Registry, app: ASGIApp) -> None:
         self._registry = registry
         self._app = app
-        self._answers: dict[Key, _Answer] = {}
+        self._answers: dict[Key, _Answer | _File] = {}
         self._moment: tuple[int, int] | None = None
         self._held = 0
 
@@ -79,8 +114,7 @@ class Remembering:
             scope["state"]["operation"] = answer.operation
             for note in answer.notes:
                 note(now)
-            await send(answer.start.copy())  # type: ignore[attr-defined]  # (a dictionary, which those around change)
-            await send(answer.body)
+            await answer.give(scope, receive, send)
 
     def _look(self, now: datetime) -> tuple[int, int] | None:
         """Return which rows there are and which second it is, None if that is not to be known; forget what was."""
@@ -103,35 +137,55 @@ class Remembering:
             await send(message)
 
         await self._app(scope, receive, send_kept)
-        notes = scope["state"].get("notes")
-        if notes is None or len(sent) != _MESSAGES or sent[0]["status"] not in _ANSWERED:
+        answer = _kept(scope, sent)
+        if answer is None:
             return
-        if _MANIFEST not in scope["path"] and "path" not in sent[1]:
-            # Bytes that are neither rows nor a file that can be looked at again.
-            return
-        size = _size(scope["headers"]) + _size(sent[0]["headers"]) + len(sent[1].get("body", b""))
+        size = _size(scope["headers"]) + answer.size
         if size <= _LONGEST and self._held + size <= _MOST and self._look(self._registry.clock()) == moment:
             self._held += size
-            self._answers[key] = _Answer(sent[0], sent[1], scope["state"]["operation"], tuple(notes))
+            self._answers[key] = answer
+
+
+def _kept(scope: Scope, sent: Sequence[Message]) -> _Answer | _File | None:
+    """Return what is to be kept of an answer, None of one that is not to be given again."""
+    state = scope["state"]
+    notes = state.get("notes")
+    if notes is None or len(sent) != _MESSAGES:
+        return None
+    if _asks_for_pieces(scope):
+        whole: RangedResponse | None = state.get("ranged")
+        return None if whole is None else _File(whole, state["operation"], tuple(notes))
+    # Bytes that are neither rows nor a file could not be looked at again.
+    if sent[0]["status"] not in _ANSWERED or (_MANIFEST not in scope["path"] and "path" not in sent[1]):
+        return None
+    return _Answer(sent[0], sent[1], state["operation"], tuple(notes))
 
 
 def _may_repeat(scope: Scope) -> bool:
-    """Tell whether many ask the same: for a manifest, or for a whole blob."""
+    """Tell whether many ask the same: for a manifest, or for a blob."""
     path: str = scope["path"]
-    if _MANIFEST in path:
-        return True
-    return _BLOB in path and all(name != b"range" for name, _ in scope["headers"])
+    return _MANIFEST in path or (_BLOB in path and (scope["method"] == "GET" or not _has_range(scope)))
+
+
+def _asks_for_pieces(scope: Scope) -> bool:
+    return _MANIFEST not in scope["path"] and _has_range(scope)
+
+
+def _has_range(scope: Scope) -> bool:
+    return any(name == b"range" for name, _ in scope["headers"])
 
 
 def _key(scope: Scope) -> Key:
-    """Return all that an answer can depend on."""
+    """Return all that an answer can depend on, but for which pieces of a file are asked for."""
+    pieces = _asks_for_pieces(scope)
     return (
         scope["method"],
         scope["path"],
         scope["query_string"],
         scope["scheme"],
         _address(scope),
-        *scope["headers"],
+        pieces,
+        *([pair for pair in scope["headers"] if pair[0] != b"range"] if pieces else scope["headers"]),
     )
 
 
